@@ -1,0 +1,186 @@
+//! The broker port: work queues and a replayable log, and what they guarantee.
+//!
+//! Two implementations: [`embedded`] on SQLite for one process, [`amqp`] on RabbitMQ for a fleet.
+//! One contract suite (`tests/it/broker_contract.rs`) runs against both.
+//!
+//! Guarantees:
+//! - **G1** what `publish` confirmed survives a crash.
+//! - **G2** what was not settled is delivered again.
+//! - **G3** a parked message is never delivered again, and can be listed with its reason.
+//! - **G4** a consumer holds at most `window` unsettled deliveries.
+//! - **G5** `again` is not early, and a delayed message blocks no other.
+//! - **G6** a dropped [`Delivery`] is unsettled, never acknowledged; it comes back at the latest
+//!   when its consumer is dropped.
+//! - **G7** the log is read by everyone from the start, in the order it was appended.
+//!
+//! Delivery is at least once: everything downstream must bear a repetition.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::failure::{Failure, Result};
+use crate::job::JobId;
+use crate::message::Envelope;
+
+/// A work queue. Who may publish to which is in ARCHITECTURE.md.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// List tasks; published by the reporter's outbox.
+    List,
+    /// First attempts of one job's objects; bounded; published by listers.
+    Copy(JobId),
+    /// Retries, continuations and give-backs of one job; unbounded; published by copiers.
+    Again(JobId),
+    /// Pages and outcomes, read by one reporter at a time.
+    Outcome,
+    /// What nobody could handle.
+    Parked,
+}
+
+impl Queue {
+    /// The queue's name at the broker.
+    pub fn name(&self) -> String {
+        match self {
+            Self::List => "list".into(),
+            Self::Copy(job) => format!("copy.{job}"),
+            Self::Again(job) => format!("again.{job}"),
+            Self::Outcome => "outcome".into(),
+            Self::Parked => "parked".into(),
+        }
+    }
+
+    /// Where a message of this queue goes when it is tried again.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Copy(job) => Self::Again(job.clone()),
+            other => other.clone(),
+        }
+    }
+}
+
+/// How full a queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages waiting to be delivered.
+    pub ready: u64,
+}
+
+/// A batch that was not confirmed whole.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
+pub struct PublishFailure {
+    /// How many messages from the front of the batch are confirmed. Later ones may be there too.
+    pub confirmed: usize,
+    /// Why the next one is not.
+    pub failure: Failure,
+}
+
+/// The port.
+#[async_trait]
+pub trait Broker: Send + Sync + fmt::Debug {
+    /// Makes a job's queues; making them again changes nothing.
+    async fn declare_job(&self, job: &JobId) -> Result<()>;
+
+    /// Removes a job's queues with all they hold; removing them again changes nothing.
+    async fn delete_job(&self, job: &JobId) -> Result<()>;
+
+    /// Publishes all messages in order and returns when every one is confirmed (G1).
+    ///
+    /// A full bounded queue answers [`crate::failure::Reason::QueueFull`] for the first message
+    /// that did not fit; the caller waits and publishes the rest.
+    async fn publish(
+        &self,
+        queue: &Queue,
+        messages: Vec<Envelope>,
+    ) -> Result<(), PublishFailure>;
+
+    /// Starts to consume with at most `window` unsettled deliveries (G4).
+    ///
+    /// The consumer survives reconnects; [`Consumer::next`] fails only for what a reconnect
+    /// cannot mend, such as a queue that was deleted.
+    async fn consume(&self, queue: &Queue, window: u16) -> Result<Box<dyn Consumer>>;
+
+    /// How full a queue is; a queue that does not exist is empty.
+    async fn depth(&self, queue: &Queue) -> Result<Depth>;
+
+    /// Appends to the job log and returns when it is durable.
+    async fn append(&self, record: Envelope) -> Result<()>;
+
+    /// Reads the whole job log as it stands now (G7).
+    async fn read_log(&self) -> Result<Vec<Envelope>>;
+
+    /// Reads the job log from the start and then follows it.
+    async fn follow_log(&self) -> Result<Box<dyn LogReader>>;
+
+    /// Flushes what is settled and closes; unsettled deliveries will come back.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Takes deliveries from one queue.
+#[async_trait]
+pub trait Consumer: Send + fmt::Debug {
+    /// Waits for the next delivery. Safe to cancel: a delivery is never lost by it.
+    async fn next(&mut self) -> Result<Delivery>;
+}
+
+/// Reads the job log.
+#[async_trait]
+pub trait LogReader: Send + fmt::Debug {
+    /// Waits for the next record. Safe to cancel.
+    async fn next(&mut self) -> Result<Envelope>;
+}
+
+/// Settles one delivery; implemented by each broker, used through [`Delivery`].
+#[async_trait]
+pub trait Settle: Send + Sync + fmt::Debug {
+    /// The message is done.
+    async fn ack(self: Box<Self>) -> Result<()>;
+    /// Publishes `message` to the queue's [`Queue::again`] after `wait`, confirmed, then acks.
+    async fn again(self: Box<Self>, message: Envelope, wait: Duration) -> Result<()>;
+    /// Publishes the message to [`Queue::Parked`] with the reason, confirmed, then acks.
+    async fn park(self: Box<Self>, message: Envelope, reason: &str) -> Result<()>;
+}
+
+/// One message handed to a consumer, settled by value.
+///
+/// An error from a settling call means that the delivery was not settled and will come back.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Envelope,
+    settle: Box<dyn Settle>,
+}
+
+impl Delivery {
+    /// Joins a message with the means to settle it.
+    pub fn new(message: Envelope, settle: Box<dyn Settle>) -> Self {
+        Self { message, settle }
+    }
+
+    /// The message is done.
+    ///
+    /// # Errors
+    /// The broker is out of reach; the message will come back.
+    pub async fn ack(self) -> Result<()> {
+        self.settle.ack().await
+    }
+
+    /// Replaces the message by `message`, to be delivered after `wait`.
+    ///
+    /// # Errors
+    /// The broker is out of reach; the old message will come back, perhaps the new one too.
+    pub async fn again(self, message: Envelope, wait: Duration) -> Result<()> {
+        self.settle.again(message, wait).await
+    }
+
+    /// Sets the message aside for people to look at.
+    ///
+    /// # Errors
+    /// The broker is out of reach; the message will come back.
+    pub async fn park(self, reason: &str) -> Result<()> {
+        self.settle.park(self.message, reason).await
+    }
+}

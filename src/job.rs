@@ -1,0 +1,172 @@
+//! A job: what is copied where, decided once at submit and the same for every role.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Names one run of one copy, e.g. `5f0c9a3e71b2-1`: identity, then run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+impl JobId {
+    /// Wraps a known id.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything the roles must agree on; written once into the job log. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The job's id.
+    pub id: JobId,
+    /// The source as the user gave it, without secrets.
+    pub source: String,
+    /// The destination as the user gave it, without its SAS.
+    pub destination: String,
+    /// Where S3 is, beyond what the buckets say.
+    pub endpoint: SourceEndpoint,
+    /// The Blob service root, e.g. `https://acct.blob.core.windows.net` or
+    /// `http://127.0.0.1:10000/devstoreaccount1`.
+    pub account: String,
+    /// What is listed, in order.
+    pub roots: Vec<Root>,
+    /// How it is copied.
+    pub options: CopyOptions,
+    /// Seconds since 1970 at submit.
+    pub submitted_at: i64,
+}
+
+/// Which S3 service the requests go to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceEndpoint {
+    /// Amazon's own regional endpoints.
+    Aws {
+        /// DNS suffix, `amazonaws.com` or `amazonaws.com.cn`.
+        suffix: String,
+        /// Use the FIPS endpoints (`s3-fips.REGION`).
+        fips: bool,
+        /// Use the dualstack endpoints (`s3.dualstack.REGION`).
+        dualstack: bool,
+    },
+    /// An S3-compatible server, addressed path-style, e.g. `http://127.0.0.1:9000`.
+    Custom {
+        /// Scheme, host and port, without a path.
+        url: String,
+    },
+}
+
+/// One place that is listed, and where its objects go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// The bucket.
+    pub bucket: String,
+    /// Its region; requests are signed for it and go to its endpoint.
+    pub region: String,
+    /// What is listed.
+    pub scope: Scope,
+    /// The destination container.
+    pub container: String,
+    /// What stands before the kept part of a key in the blob name.
+    pub blob_prefix: String,
+    /// How many bytes of the key are dropped from its front.
+    pub strip: usize,
+    /// Why this root cannot be copied at all, where that is known at submit.
+    pub refused: Option<String>,
+}
+
+/// What part of a bucket a root covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// One object by its exact key.
+    Object {
+        /// The key.
+        key: String,
+        /// Its version, where the user named one.
+        version: Option<String>,
+    },
+    /// All keys that begin with the prefix.
+    Prefix {
+        /// The prefix; empty for the whole bucket.
+        prefix: String,
+        /// Only keys without a further `/` after the prefix.
+        top_level_only: bool,
+    },
+}
+
+/// What changes how objects are copied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyOptions {
+    /// Objects up to this size go with one Put Blob From URL, in bytes.
+    pub put_blob_size: u64,
+    /// Smallest block above that size, in bytes.
+    pub block_size: u64,
+    /// Carry content headers and user metadata over (one HEAD per object).
+    pub preserve_properties: bool,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEnd {
+    /// The job.
+    pub job: JobId,
+    /// Its status.
+    pub status: JobStatus,
+    /// Seconds since 1970.
+    pub ended_at: i64,
+}
+
+/// Where a job stands; the names are AzCopy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobStatus {
+    /// Not ended yet.
+    Running,
+    /// Ended, everything copied.
+    Completed,
+    /// Ended, nothing failed, something was left out.
+    CompletedWithSkipped,
+    /// Ended, something failed.
+    CompletedWithErrors,
+    /// Ended, something failed and something was left out.
+    CompletedWithErrorsAndSkipped,
+    /// Ended by the user.
+    Cancelled,
+    /// Ended with failures and nothing copied.
+    Failed,
+    /// This process stopped before the job's end; the job can be resumed.
+    Interrupted,
+}
+
+impl JobStatus {
+    /// The name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Completed => "Completed",
+            Self::CompletedWithSkipped => "CompletedWithSkipped",
+            Self::CompletedWithErrors => "CompletedWithErrors",
+            Self::CompletedWithErrorsAndSkipped => "CompletedWithErrorsAndSkipped",
+            Self::Cancelled => "Cancelled",
+            Self::Failed => "Failed",
+            Self::Interrupted => "Interrupted",
+        }
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,285 @@
+//! What travels between the roles: named MessagePack behind a version byte.
+//!
+//! Named encoding lets a field be added without breaking an older reader; the version byte says
+//! when that is not enough. No message holds a secret: they name objects, never presigned URLs,
+//! SAS tokens or keys. Each role has its own credentials.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobEnd, JobId, JobSpec};
+
+/// The version this program writes, and the newest it reads.
+pub const VERSION: u8 = 1;
+
+/// One message with the headers that stay readable even where the body is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Who and which try.
+    pub headers: Headers,
+    /// Version byte and named MessagePack.
+    pub body: Bytes,
+}
+
+/// Identity and attempt of a message, readable across versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Headers {
+    /// The job this message belongs to.
+    pub job: String,
+    /// The list task that found the object.
+    pub list_task: u64,
+    /// The listing of that task which this message belongs to.
+    pub nonce: u64,
+    /// The object's place in that listing, from 0.
+    pub index: u32,
+    /// Raised each time failed objects are put back.
+    pub round: u32,
+    /// How often this message has been tried before.
+    pub attempt: u32,
+}
+
+/// Names one object of one listing in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CopyId {
+    /// The job.
+    pub job: JobId,
+    /// The list task that found it.
+    pub list_task: u64,
+    /// The listing of that task; only the first accepted one counts.
+    pub nonce: u64,
+    /// Place in the listing, from 0.
+    pub index: u32,
+    /// Round of the job it was issued in.
+    pub round: u32,
+}
+
+impl CopyId {
+    /// The headers of a message about this object, at its first attempt.
+    pub fn headers(&self) -> Headers {
+        Headers {
+            job: self.job.to_string(),
+            list_task: self.list_task,
+            nonce: self.nonce,
+            index: self.index,
+            round: self.round,
+            attempt: 0,
+        }
+    }
+}
+
+/// Part of a bucket's keys: those after `after`, up to and including `until`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// Keys up to and including this one are not in the range.
+    pub after: Option<String>,
+    /// Keys beyond this one are not in the range.
+    pub until: Option<String>,
+}
+
+/// Work for a lister: one page of one range of one root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListTask {
+    /// The job.
+    pub job: JobId,
+    /// Number of this task within its job.
+    pub id: u64,
+    /// Which of the job's roots it lists.
+    pub root: u32,
+    /// Which keys.
+    pub range: KeyRange,
+    /// Round of the job; objects found carry it on.
+    pub round: u32,
+}
+
+/// One object as the listing showed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedObject {
+    /// The key, exactly as S3 has it.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// ETag without its quotes.
+    pub etag: Option<String>,
+    /// Last-Modified in seconds since 1970.
+    pub modified: i64,
+    /// Version to copy, where one was named.
+    pub version: Option<String>,
+}
+
+/// Work for a copier: one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyTask {
+    /// Its name in the ledger.
+    pub id: CopyId,
+    /// Which of the job's roots it belongs to: gives bucket, container and blob name.
+    pub root: u32,
+    /// The object.
+    pub object: ListedObject,
+}
+
+/// How an object ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It is at the destination.
+    Copied {
+        /// Bytes it has there.
+        bytes: u64,
+        /// CRC-64/NVME of the whole content where the destination told it.
+        crc64: Option<u64>,
+    },
+    /// It was left out on purpose.
+    Skipped {
+        /// Why, e.g. `folder_marker`.
+        reason: String,
+    },
+    /// It could not be copied.
+    Failed {
+        /// Why, from the closed list.
+        reason: Reason,
+        /// One line for people.
+        message: String,
+    },
+}
+
+/// What became of one copy task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its name in the ledger.
+    pub id: CopyId,
+    /// The key, for reports.
+    pub key: String,
+    /// The size the listing gave, in bytes.
+    pub size: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// Attempts it took, the last included.
+    pub attempts: u32,
+}
+
+/// An object whose outcome the lister could decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Place in the listing, from 0.
+    pub index: u32,
+    /// The key.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// How it ended: skipped or failed.
+    pub ending: Ending,
+}
+
+/// One listing of one list task: what it found and what follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The job.
+    pub job: JobId,
+    /// The list task.
+    pub list_task: u64,
+    /// Drawn at random for this delivery of the task.
+    pub nonce: u64,
+    /// Objects listed; copy tasks and decided ones share the indices 0..objects.
+    pub objects: u32,
+    /// Their size together.
+    pub bytes: u64,
+    /// Keys left out by a filter: seen, but not listed.
+    pub filtered: u32,
+    /// Those the lister decided itself.
+    pub decided: Vec<Decided>,
+    /// Ranges to list next; empty where the range is exhausted.
+    pub next: Vec<KeyRange>,
+}
+
+/// A list task that cannot be listed at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeFailed {
+    /// The job.
+    pub job: JobId,
+    /// The list task.
+    pub list_task: u64,
+    /// Why.
+    pub reason: Reason,
+    /// One line for people.
+    pub message: String,
+}
+
+/// What the reporter hears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// From a lister: a page was listed and its copy tasks are confirmed.
+    Page(Page),
+    /// From a lister: a range cannot be listed.
+    RangeFailed(RangeFailed),
+    /// From a copier: some objects ended.
+    Outcomes(Vec<Outcome>),
+}
+
+/// The job log: what every role knows about jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum JobEvent {
+    /// A job begins.
+    Submitted(Box<JobSpec>),
+    /// A job has ended; its queues are gone.
+    Ended(JobEnd),
+    /// A reporter's ledger took charge of this log.
+    Ledger {
+        /// Random id of the ledger's state.
+        id: String,
+    },
+}
+
+/// Encodes a body: version byte, then named MessagePack.
+///
+/// # Errors
+/// Fails only for values that MessagePack cannot hold, which none of ours are.
+pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
+    let mut body = vec![VERSION];
+    rmp_serde::encode::write_named(&mut body, value)
+        .map_err(|error| Failure::stop(Reason::Internal, format!("cannot encode: {error}")))?;
+    Ok(body.into())
+}
+
+/// Decodes a body written by [`encode`].
+///
+/// # Errors
+/// [`Reason::NewerVersion`] (stop the worker) for a version above [`VERSION`],
+/// [`Reason::Undecodable`] (give up the message) for anything else.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    match body.split_first() {
+        Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| {
+            Failure::give_up(Reason::Undecodable, format!("message cannot be decoded: {error}"))
+        }),
+        Some((&version, _)) if version > VERSION => Err(Failure::stop(
+            Reason::NewerVersion,
+            format!(
+                "message has version {version}, this program reads up to {VERSION}: upgrade it"
+            ),
+        )),
+        Some((version, _)) => Err(Failure::give_up(
+            Reason::Undecodable,
+            format!("message has the unknown version {version}"),
+        )),
+        None => Err(Failure::give_up(Reason::Undecodable, "message is empty")),
+    }
+}
+
+impl Envelope {
+    /// Encodes `value` under the given headers.
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn new<T: Serialize>(headers: Headers, value: &T) -> Result<Self> {
+        Ok(Self { headers, body: encode(value)? })
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// See [`decode`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        decode(&self.body)
+    }
+}

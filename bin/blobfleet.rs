@@ -1,1 +1,3 @@
-fn main(){}
+//! The `blobfleet` command.
+
+fn main() {}

@@ -1,1 +1,1 @@
-
+//! Integration tests: everything at real sockets.

@@ -1,0 +1,1 @@
+//! Strict S3 and Azure Blob stand-ins on real sockets.

@@ -204,13 +204,22 @@ impl Failure {
     }
 
     fn new(reason: Reason, happened: Happened, remedy: Remedy, message: impl Into<String>) -> Self {
-        Self { reason, happened, remedy, retry_after: None, message: one_line(&message.into()) }
+        Self {
+            reason,
+            happened,
+            remedy,
+            retry_after: None,
+            message: one_line(&message.into()),
+        }
     }
 }
 
 /// Foreign text may hold line breaks and control characters; a report line must not.
 fn one_line(text: &str) -> String {
-    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(char::is_control)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

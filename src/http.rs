@@ -59,7 +59,10 @@ fn unusable(error: &reqwest::Error) -> Failure {
 /// What a transport error says, without the URL (which may hold a signature or a SAS).
 pub fn transport_failure(reason: Reason, what: &str, error: reqwest::Error) -> Failure {
     let connect = error.is_connect();
-    let failure = Failure::retry(reason, format!("{what}: {}", root_cause(&error.without_url())));
+    let failure = Failure::retry(
+        reason,
+        format!("{what}: {}", root_cause(&error.without_url())),
+    );
     if connect { failure } else { failure.perhaps() }
 }
 

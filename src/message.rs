@@ -250,7 +250,10 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     match body.split_first() {
         Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| {
-            Failure::give_up(Reason::Undecodable, format!("message cannot be decoded: {error}"))
+            Failure::give_up(
+                Reason::Undecodable,
+                format!("message cannot be decoded: {error}"),
+            )
         }),
         Some((&version, _)) if version > VERSION => Err(Failure::stop(
             Reason::NewerVersion,
@@ -272,7 +275,10 @@ impl Envelope {
     /// # Errors
     /// See [`encode`].
     pub fn new<T: Serialize>(headers: Headers, value: &T) -> Result<Self> {
-        Ok(Self { headers, body: encode(value)? })
+        Ok(Self {
+            headers,
+            body: encode(value)?,
+        })
     }
 
     /// Decodes the body.

@@ -91,11 +91,7 @@ pub trait Broker: Send + Sync + fmt::Debug {
     ///
     /// A full bounded queue answers [`crate::failure::Reason::QueueFull`] for the first message
     /// that did not fit; the caller waits and publishes the rest.
-    async fn publish(
-        &self,
-        queue: &Queue,
-        messages: Vec<Envelope>,
-    ) -> Result<(), PublishFailure>;
+    async fn publish(&self, queue: &Queue, messages: Vec<Envelope>) -> Result<(), PublishFailure>;
 
     /// Starts to consume with at most `window` unsettled deliveries (G4).
     ///

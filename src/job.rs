@@ -45,8 +45,8 @@ pub struct JobSpec {
     pub roots: Vec<Root>,
     /// How it is copied.
     pub options: CopyOptions,
-    /// Seconds since 1970 at submit.
-    pub submitted_at: i64,
+    /// Milliseconds since 1970 at submit.
+    pub submitted_at_ms: i64,
 }
 
 /// Which S3 service the requests go to.
@@ -124,8 +124,8 @@ pub struct JobEnd {
     pub job: JobId,
     /// Its status.
     pub status: JobStatus,
-    /// Seconds since 1970.
-    pub ended_at: i64,
+    /// Milliseconds since 1970.
+    pub ended_at_ms: i64,
 }
 
 /// Where a job stands; the names are AzCopy's.

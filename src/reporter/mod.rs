@@ -1,0 +1,4 @@
+//! The reporter.
+pub mod book;
+pub mod ledger;
+pub mod summary;

@@ -31,12 +31,12 @@ impl Clock {
         (self.0)()
     }
 
-    /// Whole seconds since 1970; 0 for a clock set before that.
-    pub fn unix_seconds(&self) -> i64 {
+    /// Milliseconds since 1970; 0 for a clock set before that.
+    pub fn unix_ms(&self) -> i64 {
         self.now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| {
-                i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
             })
     }
 }

@@ -10,3 +10,4 @@ pub mod message;
 pub mod metrics;
 pub mod reporter;
 pub mod retry;
+pub mod serve;

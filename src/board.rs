@@ -16,6 +16,8 @@ use crate::message::{Envelope, Headers, JobEvent};
 pub struct KnownJob {
     /// What was submitted; the first submission of an id counts.
     pub spec: Arc<JobSpec>,
+    /// Every range has been listed, or given up.
+    pub listed: bool,
     /// How it ended, once it has.
     pub end: Option<JobEnd>,
 }
@@ -37,7 +39,19 @@ impl Jobs {
                 if !self.by_id.contains_key(&spec.id) {
                     self.order.push(spec.id.clone());
                     let id = spec.id.clone();
-                    self.by_id.insert(id, KnownJob { spec: Arc::from(spec), end: None });
+                    self.by_id.insert(
+                        id,
+                        KnownJob {
+                            spec: Arc::from(spec),
+                            listed: false,
+                            end: None,
+                        },
+                    );
+                }
+            }
+            JobEvent::Listed { job } => {
+                if let Some(job) = self.by_id.get_mut(&job) {
+                    job.listed = true;
                 }
             }
             JobEvent::Ended(end) => {
@@ -83,7 +97,15 @@ pub async fn read(broker: &dyn Broker) -> Result<Jobs> {
 /// The broker.
 pub async fn append(broker: &dyn Broker, job: Option<&JobId>, event: &JobEvent) -> Result<()> {
     let job = job.map(ToString::to_string).unwrap_or_default();
-    broker.append(Envelope::new(Headers { job, ..Headers::default() }, event)?).await
+    broker
+        .append(Envelope::new(
+            Headers {
+                job,
+                ..Headers::default()
+            },
+            event,
+        )?)
+        .await
 }
 
 /// Follows the log; the receiver always holds the newest picture.
@@ -130,7 +152,11 @@ impl Board {
 
     /// Waits for a job to be known.
     pub async fn wait_for(&mut self, id: &JobId) -> Option<KnownJob> {
-        let jobs = self.jobs.wait_for(|jobs| jobs.get(id).is_some()).await.ok()?;
+        let jobs = self
+            .jobs
+            .wait_for(|jobs| jobs.get(id).is_some())
+            .await
+            .ok()?;
         jobs.get(id).cloned()
     }
 

@@ -1,5 +1,6 @@
 //! A job: what is copied where, decided once at submit and the same for every role.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,56 @@ pub struct JobEnd {
     pub status: JobStatus,
     /// Milliseconds since 1970.
     pub ended_at_ms: i64,
+    /// What it came to.
+    pub totals: Totals,
+}
+
+/// What a job has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Objects in accepted pages.
+    pub listed: u64,
+    /// Their bytes.
+    pub listed_bytes: u64,
+    /// Objects at the destination.
+    pub copied: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Objects left out on purpose.
+    pub skipped: u64,
+    /// Objects that could not be copied.
+    pub failed: u64,
+    /// Keys left out by a filter; not listed.
+    pub filtered: u64,
+    /// Pages accepted.
+    pub pages: u64,
+    /// Ranges that could not be listed.
+    pub ranges_failed: u64,
+    /// Failed objects by reason.
+    pub failed_by_reason: BTreeMap<String, u64>,
+    /// Skipped objects by reason.
+    pub skipped_by_reason: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    /// Objects listed whose end is not known yet.
+    pub fn open(&self) -> u64 {
+        self.listed
+            .saturating_sub(self.copied + self.skipped + self.failed)
+    }
+
+    /// The status of a job that ended with these totals.
+    pub fn final_status(&self) -> JobStatus {
+        let errors = self.failed + self.ranges_failed > 0;
+        match (errors, self.skipped > 0) {
+            (true, false) if self.copied == 0 => JobStatus::Failed,
+            (true, true) => JobStatus::CompletedWithErrorsAndSkipped,
+            (true, false) => JobStatus::CompletedWithErrors,
+            (false, true) => JobStatus::CompletedWithSkipped,
+            (false, false) => JobStatus::Completed,
+        }
+    }
 }
 
 /// Where a job stands; the names are AzCopy's.

@@ -99,10 +99,15 @@ impl Metrics {
     fn unregistered() -> prometheus::Result<Self> {
         let copied_bytes = counter("copied_bytes_total", "bytes this copier had copied")?;
         let in_flight = gauge("in_flight_objects", "objects this copier is working on")?;
-        let limit = gauge("in_flight_limit", "objects this copier may work on at a time")?;
+        let limit = gauge(
+            "in_flight_limit",
+            "objects this copier may work on at a time",
+        )?;
         let listed = counter("listed_objects_total", "objects this lister found")?;
         let seconds = HistogramOpts::new("blobfleet_request_seconds", "duration of requests")
-            .buckets(vec![0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0]);
+            .buckets(vec![
+                0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0,
+            ]);
         Ok(Self {
             registry: Registry::new(),
             copies: counters("copies_total", "objects that ended here", &["outcome"])?,
@@ -141,8 +146,13 @@ impl Metrics {
     }
 
     fn register(&self, role: Role) -> prometheus::Result<()> {
-        let info = gauges("build_info", "version and role of this process", &["version", "role"])?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION"), role.as_str()]).set(1);
+        let info = gauges(
+            "build_info",
+            "version and role of this process",
+            &["version", "role"],
+        )?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION"), role.as_str()])
+            .set(1);
         self.registry.register(Box::new(info))?;
         let mut shown: Vec<Box<dyn Collector>> = Vec::new();
         if matches!(role, Role::Copier | Role::Copy) {
@@ -168,7 +178,9 @@ impl Metrics {
             shown.push(Box::new(self.requests.clone()));
             shown.push(Box::new(self.request_seconds.clone()));
         }
-        shown.into_iter().try_for_each(|collector| self.registry.register(collector))
+        shown
+            .into_iter()
+            .try_for_each(|collector| self.registry.register(collector))
     }
 
     fn initialise(&self) {
@@ -183,9 +195,11 @@ impl Metrics {
             self.throttled.with_label_values(&[side]);
         }
         for (service, operation) in OPERATIONS {
-            self.request_seconds.with_label_values(&[service, operation]);
+            self.request_seconds
+                .with_label_values(&[service, operation]);
             for result in ["ok", "error"] {
-                self.requests.with_label_values(&[service, operation, result]);
+                self.requests
+                    .with_label_values(&[service, operation, result]);
             }
         }
         for result in ["ok", "failed"] {
@@ -201,15 +215,21 @@ impl Metrics {
     /// # Errors
     /// A metric that cannot be written as text, which is a fault of this program.
     pub fn encode(&self) -> Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| broken(&error))
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .map_err(|error| broken(&error))
     }
 
     /// Counts and times one request.
     pub fn request(&self, call: (&str, &str), seconds: f64, failure: Option<&Failure>) {
         let (service, operation) = call;
         let result = if failure.is_some() { "error" } else { "ok" };
-        self.requests.with_label_values(&[service, operation, result]).inc();
-        self.request_seconds.with_label_values(&[service, operation]).observe(seconds);
+        self.requests
+            .with_label_values(&[service, operation, result])
+            .inc();
+        self.request_seconds
+            .with_label_values(&[service, operation])
+            .observe(seconds);
         match failure.map(|failure| failure.reason) {
             Some(Reason::SourceThrottled) => self.throttled.with_label_values(&["source"]).inc(),
             Some(Reason::DestinationThrottled) => {

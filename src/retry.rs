@@ -20,7 +20,11 @@ pub const LONGEST: Duration = Duration::from_secs(300);
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 10, base: Duration::from_millis(500), cap: Duration::from_secs(60) }
+        Self {
+            attempts: 10,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(60),
+        }
     }
 }
 
@@ -61,7 +65,10 @@ impl RetryPolicy {
 
 /// Did the other side ask for a slower pace?
 pub fn is_throttling(failure: &Failure) -> bool {
-    matches!(failure.reason, Reason::SourceThrottled | Reason::DestinationThrottled)
+    matches!(
+        failure.reason,
+        Reason::SourceThrottled | Reason::DestinationThrottled
+    )
 }
 
 #[cfg(test)]

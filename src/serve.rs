@@ -42,7 +42,10 @@ pub async fn start(
     tracing::info!(%bound, "serving /metrics and /healthz");
     tokio::spawn(async move {
         let stopped = async move { shutdown.cancelled().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stopped)
+            .await
+        {
             tracing::error!(%error, "the HTTP server ended");
         }
     });

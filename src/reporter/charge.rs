@@ -19,7 +19,10 @@ pub(super) async fn take(
 ) -> Result<()> {
     let (in_charge, known): (Option<String>, Vec<_>) = {
         let jobs = board.jobs();
-        (jobs.ledger.clone(), jobs.iter().map(|job| job.spec.id.clone()).collect())
+        (
+            jobs.ledger.clone(),
+            jobs.iter().map(|job| job.spec.id.clone()).collect(),
+        )
     };
     let id = ledger.with(|ledger| ledger.id().to_owned()).await?;
     if in_charge.as_ref() == Some(&id) {
@@ -35,7 +38,9 @@ pub(super) async fn take(
         .await?;
     if !adopt {
         if let Some(other) = in_charge {
-            return Err(refusal(&format!("the ledger {other} is in charge of this broker's jobs")));
+            return Err(refusal(&format!(
+                "the ledger {other} is in charge of this broker's jobs"
+            )));
         }
         if !strays.is_empty() {
             return Err(refusal("the broker has lost the jobs this ledger has open"));

@@ -43,7 +43,11 @@ impl LedgerHandle {
     /// See [`LedgerHandle::with`].
     pub async fn summary(&self, job: JobId, now_ms: i64) -> Result<Option<Summary>> {
         self.with(move |ledger| {
-            ledger.book().jobs.get(&job).map(|account| Summary::of(account, now_ms))
+            ledger
+                .book()
+                .jobs
+                .get(&job)
+                .map(|account| Summary::of(account, now_ms))
         })
         .await
     }
@@ -55,7 +59,9 @@ impl LedgerHandle {
     pub async fn summaries(&self, now_ms: i64) -> Result<Vec<Summary>> {
         self.with(move |ledger| {
             let accounts = ledger.book().jobs.values();
-            let mut all: Vec<_> = accounts.map(|account| Summary::of(account, now_ms)).collect();
+            let mut all: Vec<_> = accounts
+                .map(|account| Summary::of(account, now_ms))
+                .collect();
             all.sort_by_key(|summary| std::cmp::Reverse(summary.submitted_at_ms));
             all
         })

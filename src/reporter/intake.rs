@@ -29,7 +29,10 @@ pub(super) struct Batch {
 
 impl Intake {
     pub(super) fn new(consumer: Box<dyn Consumer>) -> Self {
-        Self { consumer, begun: Batch::default() }
+        Self {
+            consumer,
+            begun: Batch::default(),
+        }
     }
 
     /// The next batch; waits for its first report. Safe to cancel.
@@ -79,11 +82,14 @@ impl Batch {
             Report::Page(page) => Some(page.decided.iter().map(|decided| &decided.ending)),
             _ => None,
         });
-        copied.flatten().chain(decided.flatten()).map(|ending| match ending {
-            Ending::Copied { .. } => "copied",
-            Ending::Skipped { .. } => "skipped",
-            Ending::Failed { .. } => "failed",
-        })
+        copied
+            .flatten()
+            .chain(decided.flatten())
+            .map(|ending| match ending {
+                Ending::Copied { .. } => "copied",
+                Ending::Skipped { .. } => "skipped",
+                Ending::Failed { .. } => "failed",
+            })
     }
 
     pub(super) fn into_parts(self) -> (Vec<Report>, Vec<Delivery>) {

@@ -78,16 +78,27 @@ impl Reporter {
 
     /// Opens an account for every running job of the log that has none.
     async fn open_accounts(&self) -> Result<()> {
-        let running: Vec<Arc<JobSpec>> =
-            self.board.jobs().running().map(|job| job.spec.clone()).collect();
+        let running: Vec<Arc<JobSpec>> = self
+            .board
+            .jobs()
+            .running()
+            .map(|job| job.spec.clone())
+            .collect();
         for spec in running {
             let now_ms = self.clock.unix_ms();
-            if self.ledger.with(|ledger| ledger.book().jobs.contains_key(&spec.id)).await? {
+            let id = spec.id.clone();
+            if self
+                .ledger
+                .with(move |ledger| ledger.book().jobs.contains_key(&id))
+                .await?
+            {
                 continue;
             }
             self.broker.declare_job(&spec.id).await?;
             tracing::info!(job.id = %spec.id, roots = spec.roots.len(), "job accepted");
-            self.ledger.with(move |ledger| ledger.submit(&spec, now_ms)).await??;
+            self.ledger
+                .with(move |ledger| ledger.submit(&spec, now_ms))
+                .await??;
         }
         Ok(())
     }
@@ -98,7 +109,9 @@ impl Reporter {
             self.metrics.outcomes.with_label_values(&[outcome]).inc();
         }
         let (reports, deliveries) = batch.into_parts();
-        self.ledger.with(move |ledger| ledger.fold(reports, now_ms)).await??;
+        self.ledger
+            .with(move |ledger| ledger.fold(reports, now_ms))
+            .await??;
         for delivery in deliveries {
             if let Err(failure) = delivery.ack().await {
                 tracing::debug!(%failure, "outcome will be delivered again");

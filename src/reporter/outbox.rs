@@ -32,11 +32,17 @@ async fn send(broker: &dyn Broker, parcels: Vec<Outgoing>) -> Result<Vec<i64>> {
     for Outgoing { parcel, .. } in parcels {
         match parcel {
             Parcel::List(task) => lists.push(list_message(&task)?),
+            Parcel::Listed(job) => {
+                board::append(broker, Some(&job), &JobEvent::Listed { job: job.clone() }).await?;
+            }
             Parcel::Ended(end) => announce(broker, end).await?,
         }
     }
     if !lists.is_empty() {
-        broker.publish(&Queue::List, lists).await.map_err(|partial| partial.failure)?;
+        broker
+            .publish(&Queue::List, lists)
+            .await
+            .map_err(|partial| partial.failure)?;
     }
     Ok(seqs)
 }

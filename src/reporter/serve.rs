@@ -78,12 +78,19 @@ fn show_jobs(metrics: &Metrics, summaries: &[Summary]) {
     metrics.job_bytes.reset();
     metrics.job_failed_objects.reset();
     metrics.jobs.reset();
-    for status in [JobStatus::Running, JobStatus::Completed, JobStatus::CompletedWithErrors] {
+    for status in [
+        JobStatus::Running,
+        JobStatus::Completed,
+        JobStatus::CompletedWithErrors,
+    ] {
         metrics.jobs.with_label_values(&[status.as_str()]);
     }
     let mut ended = 0;
     for summary in summaries {
-        metrics.jobs.with_label_values(&[summary.status.as_str()]).inc();
+        metrics
+            .jobs
+            .with_label_values(&[summary.status.as_str()])
+            .inc();
         ended += usize::from(summary.status != JobStatus::Running);
         if summary.status == JobStatus::Running || ended <= ENDED_SHOWN {
             show_job(metrics, summary);
@@ -100,22 +107,36 @@ fn show_job(metrics: &Metrics, summary: &Summary) {
         ("failed", summary.objects_failed),
         ("open", summary.objects_open),
     ] {
-        metrics.job_objects.with_label_values(&[job, state]).set(signed(value));
+        metrics
+            .job_objects
+            .with_label_values(&[job, state])
+            .set(signed(value));
     }
-    for (state, value) in [("listed", summary.bytes_listed), ("copied", summary.bytes_copied)] {
-        metrics.job_bytes.with_label_values(&[job, state]).set(signed(value));
+    for (state, value) in [
+        ("listed", summary.bytes_listed),
+        ("copied", summary.bytes_copied),
+    ] {
+        metrics
+            .job_bytes
+            .with_label_values(&[job, state])
+            .set(signed(value));
     }
     let failed = BTreeMap::from([("source_denied".to_owned(), 0)]);
     for (reason, value) in failed.iter().chain(&summary.failed_by_reason) {
-        metrics.job_failed_objects.with_label_values(&[job, reason]).set(signed(*value));
+        metrics
+            .job_failed_objects
+            .with_label_values(&[job, reason])
+            .set(signed(*value));
     }
 }
 
 async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) -> Result<()> {
     let mut depths = BTreeMap::from([("copy", 0), ("again", 0)]);
-    for (name, queue) in
-        [("list", Queue::List), ("outcome", Queue::Outcome), ("parked", Queue::Parked)]
-    {
+    for (name, queue) in [
+        ("list", Queue::List),
+        ("outcome", Queue::Outcome),
+        ("parked", Queue::Parked),
+    ] {
         depths.insert(name, broker.depth(&queue).await?.ready);
     }
     for job in running {
@@ -124,7 +145,10 @@ async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) 
             broker.depth(&Queue::Again(job.clone())).await?.ready;
     }
     for (name, ready) in depths {
-        metrics.queue_messages.with_label_values(&[name]).set(signed(ready));
+        metrics
+            .queue_messages
+            .with_label_values(&[name])
+            .set(signed(ready));
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Summary {
             status: account.status,
             source: account.spec.source.clone(),
             destination: account.spec.destination.clone(),
-            listing_complete: account.listing_complete(),
+            listing_complete: account.listed,
             objects_listed: totals.listed,
             objects_copied: totals.copied,
             objects_skipped: totals.skipped,

@@ -1,78 +1,13 @@
 //! One job's account: totals, open list tasks, and the rules that keep them exact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::{RoaringBitmap, RoaringTreemap};
-use serde::{Deserialize, Serialize};
 
 use super::{Change, EndingRow, OpenPage, Waiting};
-use crate::job::{JobSpec, JobStatus};
+use crate::job::{JobSpec, JobStatus, Totals};
 use crate::message::{Ending, KeyRange, ListTask, Outcome, Page, RangeFailed};
-
-/// What a job has come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Totals {
-    /// Objects in accepted pages.
-    pub listed: u64,
-    /// Their bytes.
-    pub listed_bytes: u64,
-    /// Objects at the destination.
-    pub copied: u64,
-    /// Their bytes.
-    pub copied_bytes: u64,
-    /// Objects left out on purpose.
-    pub skipped: u64,
-    /// Objects that could not be copied.
-    pub failed: u64,
-    /// Keys left out by a filter; not listed.
-    pub filtered: u64,
-    /// Pages accepted.
-    pub pages: u64,
-    /// Ranges that could not be listed.
-    pub ranges_failed: u64,
-    /// Failed objects by reason.
-    pub failed_by_reason: BTreeMap<String, u64>,
-    /// Skipped objects by reason.
-    pub skipped_by_reason: BTreeMap<String, u64>,
-}
-
-impl Totals {
-    /// Objects listed whose end is not known yet.
-    pub fn open(&self) -> u64 {
-        self.listed.saturating_sub(self.copied + self.skipped + self.failed)
-    }
-
-    /// The status of a job that ended with these totals.
-    pub fn final_status(&self) -> JobStatus {
-        let errors = self.failed + self.ranges_failed > 0;
-        match (errors, self.skipped > 0) {
-            (true, false) if self.copied == 0 => JobStatus::Failed,
-            (true, true) => JobStatus::CompletedWithErrorsAndSkipped,
-            (true, false) => JobStatus::CompletedWithErrors,
-            (false, true) => JobStatus::CompletedWithSkipped,
-            (false, false) => JobStatus::Completed,
-        }
-    }
-
-    fn count(&mut self, ending: &Ending) {
-        match ending {
-            Ending::Copied { bytes, .. } => {
-                self.copied += 1;
-                self.copied_bytes += bytes;
-            }
-            Ending::Skipped { reason } => {
-                self.skipped += 1;
-                *self.skipped_by_reason.entry(reason.clone()).or_default() += 1;
-            }
-            Ending::Failed { reason, .. } => {
-                self.failed += 1;
-                *self.failed_by_reason.entry(reason.to_string()).or_default() += 1;
-            }
-        }
-    }
-}
 
 /// A list task that is not done with.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +34,8 @@ pub struct JobAccount {
     pub ended_at_ms: Option<i64>,
     /// The sums.
     pub totals: Totals,
+    /// Has every range been listed, or given up?
+    pub listed: bool,
     /// Number of the next list task.
     pub next_task: u64,
     /// List tasks not done with.
@@ -115,23 +52,41 @@ impl JobAccount {
             status: JobStatus::Running,
             ended_at_ms: None,
             totals: Totals::default(),
+            listed: false,
             next_task: 0,
             tasks: HashMap::new(),
             closed: RoaringTreemap::new(),
         }
     }
 
-    /// Is every list task's page accepted?
-    pub fn listing_complete(&self) -> bool {
-        self.tasks.values().all(|task| matches!(task, Task::Open(_)))
+    /// Notes that no list task waits for its page any more; true when that is news.
+    pub fn complete_listing(&mut self) -> bool {
+        let complete = self
+            .tasks
+            .values()
+            .all(|task| matches!(task, Task::Open(_)));
+        let news = complete && !self.listed;
+        self.listed |= complete;
+        news
     }
 
     /// Issues the next list task.
     pub fn issue(&mut self, root: u32, range: KeyRange) -> Change {
-        let task =
-            ListTask { job: self.spec.id.clone(), id: self.next_task, root, range, round: 0 };
+        let task = ListTask {
+            job: self.spec.id.clone(),
+            id: self.next_task,
+            root,
+            range,
+            round: 0,
+        };
         self.next_task += 1;
-        self.tasks.insert(task.id, Task::Issued { task: task.clone(), waiting: Vec::new() });
+        self.tasks.insert(
+            task.id,
+            Task::Issued {
+                task: task.clone(),
+                waiting: Vec::new(),
+            },
+        );
         Change::Issued(task)
     }
 
@@ -209,7 +164,9 @@ impl JobAccount {
     /// Closes a list task that cannot be listed; one with a page changes nothing.
     pub fn range_failed(&mut self, failed: RangeFailed, changes: &mut Vec<Change>) {
         let id = failed.list_task;
-        let Some(Task::Issued { .. }) = self.tasks.get(&id) else { return };
+        let Some(Task::Issued { .. }) = self.tasks.get(&id) else {
+            return;
+        };
         self.totals.ranges_failed += 1;
         changes.push(Change::WaitingTaken(failed.job.clone(), id));
         changes.push(Change::RangeFailed(failed));
@@ -217,11 +174,13 @@ impl JobAccount {
     }
 
     fn end(&mut self, row: EndingRow, changes: &mut Vec<Change>) {
-        let Some(Task::Open(page)) = self.tasks.get_mut(&row.list_task) else { return };
+        let Some(Task::Open(page)) = self.tasks.get_mut(&row.list_task) else {
+            return;
+        };
         if !page.mark(row.index) {
             return;
         }
-        self.totals.count(&row.ending);
+        count(&mut self.totals, &row.ending);
         changes.push(Change::Marked(row.job.clone(), row.list_task));
         changes.push(Change::Totals(row.job.clone()));
         if !matches!(row.ending, Ending::Copied { .. }) {
@@ -244,5 +203,25 @@ impl JobAccount {
         self.closed.insert(id);
         changes.push(Change::Closed(self.spec.id.clone(), id));
         changes.push(Change::Totals(self.spec.id.clone()));
+    }
+}
+
+fn count(totals: &mut Totals, ending: &Ending) {
+    match ending {
+        Ending::Copied { bytes, .. } => {
+            totals.copied += 1;
+            totals.copied_bytes += bytes;
+        }
+        Ending::Skipped { reason } => {
+            totals.skipped += 1;
+            *totals.skipped_by_reason.entry(reason.clone()).or_default() += 1;
+        }
+        Ending::Failed { reason, .. } => {
+            totals.failed += 1;
+            *totals
+                .failed_by_reason
+                .entry(reason.to_string())
+                .or_default() += 1;
+        }
     }
 }

@@ -24,6 +24,8 @@ pub enum Change {
     WaitingTaken(JobId, u64),
     /// A range could not be listed.
     RangeFailed(RangeFailed),
+    /// A job's listing is complete: tell everybody.
+    Listed(JobId),
     /// A job ended: tell everybody and remove its queues.
     Ended(JobEnd),
 }

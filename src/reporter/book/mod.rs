@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use account::{JobAccount, Task, Totals};
+pub use account::{JobAccount, Task};
 pub use change::{Change, EndingRow};
 pub use page::OpenPage;
 
@@ -61,17 +61,25 @@ impl Book {
         }
     }
 
-    /// Ends every running job that has nothing left to do.
+    /// Notes listings that are complete, and ends every running job with nothing left to do.
     pub fn settle(&mut self, now_ms: i64) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (id, account) in &mut self.jobs {
-            if account.status == JobStatus::Running && account.tasks.is_empty() {
+        let running = self
+            .jobs
+            .iter_mut()
+            .filter(|(_, a)| a.status == JobStatus::Running);
+        for (id, account) in running {
+            if account.complete_listing() {
+                changes.push(Change::Listed(id.clone()));
+            }
+            if account.tasks.is_empty() {
                 account.status = account.totals.final_status();
                 account.ended_at_ms = Some(now_ms);
                 changes.push(Change::Ended(JobEnd {
                     job: id.clone(),
                     status: account.status,
                     ended_at_ms: now_ms,
+                    totals: account.totals.clone(),
                 }));
             }
         }
@@ -79,7 +87,9 @@ impl Book {
     }
 
     fn running(&mut self, job: &JobId) -> Option<&mut JobAccount> {
-        self.jobs.get_mut(job).filter(|account| account.status == JobStatus::Running)
+        self.jobs
+            .get_mut(job)
+            .filter(|account| account.status == JobStatus::Running)
     }
 
     fn accept(&mut self, page: Page) -> Vec<Change> {

@@ -41,7 +41,9 @@ impl Ledger {
     /// The folder or file cannot be read or written, is corrupt, or is of a newer version.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let db = Connection::open(&path).map_err(failed).map_err(|failure| named(&path, failure))?;
+        let db = Connection::open(&path)
+            .map_err(failed)
+            .map_err(|failure| named(&path, failure))?;
         schema::prepare(&db).map_err(|failure| named(&path, failure))?;
         let id = write::ledger_id(&db).map_err(|failure| named(&path, failure))?;
         let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
@@ -60,7 +62,12 @@ impl Ledger {
             .map_err(|failure| named(&path, failure))?;
         schema::version(&db).map_err(|failure| named(&path, failure))?;
         let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
-        Ok(Self { path, db, book, id: String::new() })
+        Ok(Self {
+            path,
+            db,
+            book,
+            id: String::new(),
+        })
     }
 
     /// Random id of this ledger's state, the same for its whole life.
@@ -86,7 +93,9 @@ impl Ledger {
     /// # Errors
     /// The disk; nothing was changed, and the reports may be given again.
     pub fn fold(&mut self, reports: Vec<Report>, now_ms: i64) -> Result<()> {
-        self.commit(now_ms, |book| reports.into_iter().flat_map(|r| book.apply(r)).collect())
+        self.commit(now_ms, |book| {
+            reports.into_iter().flat_map(|r| book.apply(r)).collect()
+        })
     }
 
     /// Forgets a job's account altogether, so that it can be submitted afresh.

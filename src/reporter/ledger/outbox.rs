@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::restore::{blob, rows};
 use super::{Ledger, failed, named};
 use crate::failure::Result;
-use crate::job::JobEnd;
+use crate::job::{JobEnd, JobId};
 use crate::message::{ListTask, decode, encode};
 
 /// One thing to send.
@@ -14,6 +14,8 @@ use crate::message::{ListTask, decode, encode};
 pub enum Parcel {
     /// Into the list queue.
     List(ListTask),
+    /// Into the job log.
+    Listed(JobId),
     /// Into the job log; then the job's queues are removed.
     Ended(JobEnd),
 }
@@ -31,8 +33,9 @@ pub struct Outgoing {
 const BATCH: usize = 500;
 
 pub(super) fn put(db: &Transaction<'_>, parcel: &Parcel) -> Result<()> {
-    let mut statement =
-        db.prepare_cached("INSERT INTO outbox(body) VALUES(?1)").map_err(failed)?;
+    let mut statement = db
+        .prepare_cached("INSERT INTO outbox(body) VALUES(?1)")
+        .map_err(failed)?;
     statement.execute([&encode(parcel)?[..]]).map_err(failed)?;
     Ok(())
 }
@@ -46,7 +49,10 @@ impl Ledger {
         let sql = format!("SELECT seq, body FROM outbox ORDER BY seq LIMIT {BATCH}");
         rows(&self.db, &sql, |row| {
             let seq = row.get(0).map_err(failed)?;
-            Ok(Outgoing { seq, parcel: decode(&blob(row, 1)?)? })
+            Ok(Outgoing {
+                seq,
+                parcel: decode(&blob(row, 1)?)?,
+            })
         })
         .map_err(|failure| named(&self.path, failure))
     }
@@ -58,8 +64,9 @@ impl Ledger {
     pub fn sent(&mut self, seqs: &[i64]) -> Result<()> {
         let transaction = self.db.transaction().map_err(failed)?;
         {
-            let mut statement =
-                transaction.prepare_cached("DELETE FROM outbox WHERE seq=?1").map_err(failed)?;
+            let mut statement = transaction
+                .prepare_cached("DELETE FROM outbox WHERE seq=?1")
+                .map_err(failed)?;
             for seq in seqs {
                 statement.execute(params![seq]).map_err(failed)?;
             }

@@ -55,8 +55,9 @@ impl Ledger {
         let sql = "SELECT key, size, reason, message FROM ending
                    WHERE job=?1 AND kind=?2 ORDER BY list_task, idx LIMIT ?3";
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
-        let mut rows =
-            statement.query(params![job.as_str(), kind.as_str(), limit]).map_err(failed)?;
+        let mut rows = statement
+            .query(params![job.as_str(), kind.as_str(), limit])
+            .map_err(failed)?;
         let mut lines = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let size: i64 = row.get(1).map_err(failed)?;
@@ -78,7 +79,9 @@ impl Ledger {
         let sql = "SELECT reason, message FROM range_failure WHERE job=?1
                    ORDER BY list_task LIMIT ?2";
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query(params![job.as_str(), limit]).map_err(failed)?;
+        let mut rows = statement
+            .query(params![job.as_str(), limit])
+            .map_err(failed)?;
         let mut lines = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             lines.push(RangeLine {

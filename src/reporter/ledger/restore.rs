@@ -50,7 +50,9 @@ pub(super) fn rows<T>(
 }
 
 fn account_of<'a>(book: &'a mut Book, job: &JobId) -> Result<&'a mut JobAccount> {
-    book.jobs.get_mut(job).ok_or_else(|| damaged(&format!("job {job} is missing")))
+    book.jobs
+        .get_mut(job)
+        .ok_or_else(|| damaged(&format!("job {job} is missing")))
 }
 
 fn account(row: &Row<'_>) -> Result<JobAccount> {
@@ -63,6 +65,7 @@ fn account(row: &Row<'_>) -> Result<JobAccount> {
         status: stored.status,
         ended_at_ms: stored.ended_at_ms,
         totals: stored.totals,
+        listed: stored.listed,
         next_task: stored.next_task,
         tasks: HashMap::new(),
         closed,
@@ -74,7 +77,13 @@ fn task(row: &Row<'_>) -> Result<((JobId, u64), Task)> {
     let id = (task.job.clone(), task.id);
     let nonce: Option<i64> = row.get(1).map_err(failed)?;
     let Some(nonce) = nonce else {
-        return Ok((id, Task::Issued { task, waiting: Vec::new() }));
+        return Ok((
+            id,
+            Task::Issued {
+                task,
+                waiting: Vec::new(),
+            },
+        ));
     };
     let done = RoaringBitmap::deserialize_from(&blob(row, 4)?[..])
         .map_err(|error| damaged(&error.to_string()))?;

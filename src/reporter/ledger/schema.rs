@@ -36,21 +36,27 @@ CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
 
 /// Sets the connection up and makes the tables of a new file.
 pub(super) fn prepare(db: &Connection) -> Result<()> {
-    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    db.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
+    db.pragma_update(None, "journal_mode", "WAL")
+        .map_err(failed)?;
+    db.pragma_update(None, "synchronous", "FULL")
+        .map_err(failed)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))
+        .map_err(failed)?;
     let version = version(db)?;
     if version == 0 {
-        db.execute_batch(&format!("BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;"))
-            .map_err(failed)?;
+        db.execute_batch(&format!(
+            "BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;"
+        ))
+        .map_err(failed)?;
     }
     Ok(())
 }
 
 /// Refuses a file of a newer version.
 pub(super) fn version(db: &Connection) -> Result<i64> {
-    let version: i64 =
-        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let version: i64 = db
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(failed)?;
     if version > VERSION {
         return Err(Failure::stop(
             Reason::NewerVersion,

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::failed;
 use super::outbox::{self, Parcel};
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobId, JobStatus};
+use crate::job::{JobId, JobStatus, Totals};
 use crate::message::{Ending, ListTask, Outcome, encode};
-use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Task, Totals};
+use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Task};
 
 /// What of an account is stored as one value.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub(super) struct StoredAccount {
     pub(super) status: JobStatus,
     pub(super) ended_at_ms: Option<i64>,
     pub(super) totals: Totals,
+    pub(super) listed: bool,
     pub(super) next_task: u64,
 }
 
@@ -29,14 +30,17 @@ pub(super) fn bits(value: u64) -> i64 {
 /// The id of this ledger's state; drawn when the file is new.
 pub(super) fn ledger_id(db: &Connection) -> Result<String> {
     let known: Option<String> = db
-        .query_row("SELECT value FROM meta WHERE key='ledger'", [], |row| row.get(0))
+        .query_row("SELECT value FROM meta WHERE key='ledger'", [], |row| {
+            row.get(0)
+        })
         .optional()
         .map_err(failed)?;
     if let Some(id) = known {
         return Ok(id);
     }
     let id = format!("{:016x}", rand::random::<u64>());
-    db.execute("INSERT INTO meta(key, value) VALUES('ledger', ?1)", [&id]).map_err(failed)?;
+    db.execute("INSERT INTO meta(key, value) VALUES('ledger', ?1)", [&id])
+        .map_err(failed)?;
     Ok(id)
 }
 
@@ -68,18 +72,27 @@ pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> R
             Change::Ending(row) => insert_ending(&transaction, row)?,
             Change::Waiting(outcome) => insert_waiting(&transaction, outcome)?,
             Change::WaitingTaken(job, id) => {
-                run(&transaction, "DELETE FROM waiting WHERE job=?1 AND list_task=?2", (
-                    job.as_str(),
-                    bits(*id),
-                ))?;
+                run(
+                    &transaction,
+                    "DELETE FROM waiting WHERE job=?1 AND list_task=?2",
+                    (job.as_str(), bits(*id)),
+                )?;
             }
             Change::RangeFailed(range) => {
-                run(&transaction, "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)", (
-                    range.job.as_str(),
-                    bits(range.list_task),
-                    range.reason.as_str(),
-                    &range.message,
-                ))?;
+                run(
+                    &transaction,
+                    "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)",
+                    (
+                        range.job.as_str(),
+                        bits(range.list_task),
+                        range.reason.as_str(),
+                        &range.message,
+                    ),
+                )?;
+            }
+            Change::Listed(job) => {
+                outbox::put(&transaction, &Parcel::Listed(job.clone()))?;
+                accounts.insert(job);
             }
             Change::Ended(end) => {
                 outbox::put(&transaction, &Parcel::Ended(end.clone()))?;
@@ -88,10 +101,11 @@ pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> R
         }
     }
     for (job, id) in &closed {
-        run(&transaction, "DELETE FROM list_task WHERE job=?1 AND id=?2", (
-            job.as_str(),
-            bits(*id),
-        ))?;
+        run(
+            &transaction,
+            "DELETE FROM list_task WHERE job=?1 AND id=?2",
+            (job.as_str(), bits(*id)),
+        )?;
     }
     for (job, id) in pages.difference(&closed) {
         if let Some(Task::Open(page)) = account(book, job)?.tasks.get(id) {
@@ -108,7 +122,11 @@ pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> R
 pub(super) fn forget(db: &mut Connection, job: &JobId) -> Result<()> {
     let transaction = db.transaction().map_err(failed)?;
     for table in ["list_task", "waiting", "ending", "range_failure"] {
-        run(&transaction, &format!("DELETE FROM {table} WHERE job=?1"), [job.as_str()])?;
+        run(
+            &transaction,
+            &format!("DELETE FROM {table} WHERE job=?1"),
+            [job.as_str()],
+        )?;
     }
     run(&transaction, "DELETE FROM job WHERE id=?1", [job.as_str()])?;
     transaction.commit().map_err(failed)
@@ -126,16 +144,25 @@ fn insert_job(db: &Transaction<'_>, book: &Book, job: &JobId) -> Result<()> {
         db,
         "INSERT INTO job(id, number, spec, account, closed)
          VALUES(?1, (SELECT COALESCE(MAX(number), 0) + 1 FROM job), ?2, ?3, ?4)",
-        (job.as_str(), &encode(&*account.spec)?[..], &stored(account)?[..], closed(account)?),
+        (
+            job.as_str(),
+            &encode(&*account.spec)?[..],
+            &stored(account)?[..],
+            closed(account)?,
+        ),
     )
 }
 
 fn update_account(db: &Transaction<'_>, account: &JobAccount) -> Result<()> {
-    run(db, "UPDATE job SET account=?2, closed=?3 WHERE id=?1", (
-        account.spec.id.as_str(),
-        &stored(account)?[..],
-        closed(account)?,
-    ))
+    run(
+        db,
+        "UPDATE job SET account=?2, closed=?3 WHERE id=?1",
+        (
+            account.spec.id.as_str(),
+            &stored(account)?[..],
+            closed(account)?,
+        ),
+    )
 }
 
 fn stored(account: &JobAccount) -> Result<bytes::Bytes> {
@@ -143,6 +170,7 @@ fn stored(account: &JobAccount) -> Result<bytes::Bytes> {
         status: account.status,
         ended_at_ms: account.ended_at_ms,
         totals: account.totals.clone(),
+        listed: account.listed,
         next_task: account.next_task,
     })
 }
@@ -151,26 +179,37 @@ fn closed(account: &JobAccount) -> Result<Vec<u8>> {
     let mut bitmap = account.closed.clone();
     bitmap.optimize();
     let mut bytes = Vec::new();
-    bitmap.serialize_into(&mut bytes).map_err(|error| unwritable(&error))?;
+    bitmap
+        .serialize_into(&mut bytes)
+        .map_err(|error| unwritable(&error))?;
     Ok(bytes)
 }
 
 fn issue(db: &Transaction<'_>, task: &ListTask) -> Result<()> {
-    run(db, "INSERT INTO list_task(job, id, body) VALUES(?1, ?2, ?3)", (
-        task.job.as_str(),
-        bits(task.id),
-        &encode(task)?[..],
-    ))?;
+    run(
+        db,
+        "INSERT INTO list_task(job, id, body) VALUES(?1, ?2, ?3)",
+        (task.job.as_str(), bits(task.id), &encode(task)?[..]),
+    )?;
     outbox::put(db, &Parcel::List(task.clone()))
 }
 
 fn update_page(db: &Transaction<'_>, job: &JobId, id: u64, page: &OpenPage) -> Result<()> {
     let mut done = Vec::new();
-    page.done.serialize_into(&mut done).map_err(|error| unwritable(&error))?;
+    page.done
+        .serialize_into(&mut done)
+        .map_err(|error| unwritable(&error))?;
     run(
         db,
         "UPDATE list_task SET nonce=?3, objects=?4, round=?5, done=?6 WHERE job=?1 AND id=?2",
-        (job.as_str(), bits(id), bits(page.nonce), page.objects, page.round, done),
+        (
+            job.as_str(),
+            bits(id),
+            bits(page.nonce),
+            page.objects,
+            page.round,
+            done,
+        ),
     )
 }
 
@@ -184,7 +223,16 @@ fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
     run(
         db,
         "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![place.0, place.1, place.2, kind, row.key, bits(row.size), reason, message],
+        params![
+            place.0,
+            place.1,
+            place.2,
+            kind,
+            row.key,
+            bits(row.size),
+            reason,
+            message
+        ],
     )
 }
 
@@ -193,7 +241,11 @@ fn insert_waiting(db: &Transaction<'_>, outcome: &Outcome) -> Result<()> {
         db,
         "INSERT INTO waiting VALUES(?1, ?2,
            (SELECT COALESCE(MAX(seq), 0) + 1 FROM waiting WHERE job=?1 AND list_task=?2), ?3)",
-        (outcome.id.job.as_str(), bits(outcome.id.list_task), &encode(outcome)?[..]),
+        (
+            outcome.id.job.as_str(),
+            bits(outcome.id.list_task),
+            &encode(outcome)?[..],
+        ),
     )
 }
 

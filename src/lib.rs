@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod clock;
+pub mod destination;
 pub mod failure;
 pub mod http;
 pub mod job;

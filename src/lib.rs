@@ -3,6 +3,7 @@
 pub mod board;
 pub mod broker;
 pub mod clock;
+pub mod destination;
 pub mod failure;
 pub mod http;
 pub mod job;

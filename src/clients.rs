@@ -5,12 +5,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::copier::Containers;
-use crate::destination::auth::AuthOptions;
+use crate::config::Env;
+use crate::destination::auth::Auth;
 use crate::destination::client::Destination;
+use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::job::{JobId, JobSpec};
 use crate::source::client::Source;
 use crate::source::credentials::Credentials;
+
+/// As whom destinations are written to.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// A destination whose SAS is used for its account.
+    pub given: Option<DestinationUrl>,
+    /// Where other credentials are looked up.
+    pub env: Env,
+}
+
+impl Login {
+    /// The credential for an account.
+    ///
+    /// # Errors
+    /// See [`Auth::resolve`].
+    pub fn resolve(&self, account: &str, http: &reqwest::Client, clock: &Clock) -> Result<Auth> {
+        match self.given.as_ref().filter(|given| given.account_url() == account) {
+            Some(given) => Auth::resolve(given, &self.env, http, clock),
+            None => Auth::resolve(&DestinationUrl::parse(account)?, &self.env, http, clock),
+        }
+    }
+}
 
 /// Makes the clients of a job from this process's own credentials.
 #[derive(Clone, Debug)]
@@ -22,7 +46,7 @@ pub struct Clients {
 struct Inner {
     http: reqwest::Client,
     credentials: Credentials,
-    destination: AuthOptions,
+    login: Login,
     clock: Clock,
     made: Mutex<HashMap<JobId, Arc<JobClients>>>,
 }
@@ -43,11 +67,11 @@ impl Clients {
     pub fn new(
         http: reqwest::Client,
         credentials: Credentials,
-        destination: AuthOptions,
+        login: Login,
         clock: Clock,
     ) -> Self {
         let made = Mutex::default();
-        Self { inner: Arc::new(Inner { http, credentials, destination, clock, made }) }
+        Self { inner: Arc::new(Inner { http, credentials, login, clock, made }) }
     }
 
     /// The clients of a job.
@@ -60,7 +84,7 @@ impl Clients {
         if let Some(clients) = made.get(&spec.id) {
             return Ok(clients.clone());
         }
-        let auth = inner.destination.resolve(&spec.account)?;
+        let auth = inner.login.resolve(&spec.account, &inner.http, &inner.clock)?;
         let clients = Arc::new(JobClients {
             source: Source::new(
                 spec.endpoint.clone(),
@@ -73,7 +97,7 @@ impl Clients {
                 auth,
                 inner.http.clone(),
                 inner.clock.clone(),
-            ),
+            )?,
             containers: Containers::default(),
         });
         made.insert(spec.id.clone(), clients.clone());

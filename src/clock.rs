@@ -31,6 +31,11 @@ impl Clock {
         (self.0)()
     }
 
+    /// Whole seconds since 1970; 0 for a clock set before that.
+    pub fn unix_seconds(&self) -> i64 {
+        self.unix_ms() / 1000
+    }
+
     /// Milliseconds since 1970; 0 for a clock set before that.
     pub fn unix_ms(&self) -> i64 {
         self.now()

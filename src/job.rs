@@ -69,6 +69,13 @@ pub enum SourceEndpoint {
     },
 }
 
+impl SourceEndpoint {
+    /// Is it spoken to without TLS?
+    pub fn is_plain_http(&self) -> bool {
+        matches!(self, Self::Custom { url } if url.starts_with("http:"))
+    }
+}
+
 /// One place that is listed, and where its objects go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {

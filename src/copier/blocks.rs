@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::plan::{Block, Blocks};
 use super::transfer::{Passage, SourceObject};
-use crate::destination::client::Conditions;
+use crate::destination::client::{BlockRange, Conditions, CopySource};
 use crate::failure::{Failure, Reason, Result};
 use crate::message::Ending;
 
@@ -48,10 +48,8 @@ async fn stage(passage: &Passage, block: &Block) -> Result<()> {
             destination
                 .put_block_from_url(
                     &passage.blob,
-                    &block.id,
-                    url.expose(),
-                    block.offset,
-                    block.length,
+                    &BlockRange { id: &block.id, bytes: block.offset..block.offset + block.length },
+                    &CopySource { url: url.expose(), length: block.length, md5: None },
                 )
                 .await
         })

@@ -7,8 +7,11 @@ use tokio::time::Instant;
 use super::plan::{self, Plan};
 use super::{Shared, blocks};
 use crate::clients::JobClients;
-use crate::destination::client::{BlobError, BlobHeaders, BlobName, Conditions, Stored};
-use crate::destination::{metadata, naming};
+use crate::destination::client::{
+    BlobError, BlobHeaders, BlobName, Conditions, CopySource, Stored,
+};
+use crate::destination::metadata::{self, InvalidMetadata, SourceProperties};
+use crate::destination::naming;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message::{CopyTask, Ending};
@@ -73,7 +76,15 @@ impl SourceObject {
 
     fn of_head(head: ObjectHead) -> Result<Self> {
         let md5 = head.etag_md5();
-        let headers = metadata::headers(&head)?;
+        let properties = SourceProperties {
+            content_type: head.content_type,
+            cache_control: head.cache_control,
+            content_encoding: head.content_encoding,
+            content_language: head.content_language,
+            content_disposition: head.content_disposition,
+            metadata: head.metadata,
+        };
+        let carried = metadata::carry(&properties, InvalidMetadata::ExcludeIfInvalid)?;
         Ok(Self {
             size: head.size,
             etag: head.etag,
@@ -81,7 +92,7 @@ impl SourceObject {
             version: head.version,
             md5,
             crc64: head.checksum_crc64nvme,
-            headers,
+            headers: carried.headers,
         })
     }
 
@@ -149,11 +160,11 @@ impl Passage {
             self.observe(call, started, answer.as_ref().err().map(|error| &error.failure));
             match answer {
                 Ok(value) => return Ok(value),
-                Err(error) if error.is_container_missing() => {
+                Err(error) if error.is("ContainerNotFound") => {
                     self.missing_container(error, made_container).await?;
                     made_container = true;
                 }
-                Err(error) if error.is_source_failure() => {
+                Err(error) if error.is("CannotVerifyCopySource") => {
                     return Err(self.head().await.err().unwrap_or(error.failure));
                 }
                 Err(error) => return Err(error.failure),
@@ -178,9 +189,7 @@ async fn whole(passage: &Passage, source: &SourceObject) -> Result<Ending> {
             destination
                 .put_blob_from_url(
                     &passage.blob,
-                    url.expose(),
-                    source.size,
-                    source.md5,
+                    &CopySource { url: url.expose(), length: source.size, md5: source.md5 },
                     &source.headers,
                     &Conditions::default(),
                 )

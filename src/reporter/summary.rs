@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::book::JobAccount;
-use crate::job::{JobId, JobStatus};
+use crate::job::{JobEnd, JobId, JobSpec, JobStatus, Totals};
 
 /// A job's summary; the fields of `--output-type json` and of `/api/jobs`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,15 +51,33 @@ pub struct Summary {
 impl Summary {
     /// The summary of an account at a moment.
     pub fn of(account: &JobAccount, now_ms: i64) -> Self {
-        let totals = &account.totals;
-        let until = account.ended_at_ms.unwrap_or(now_ms);
-        let elapsed_ms = u32::try_from((until - account.spec.submitted_at_ms).max(0));
+        let end = account.ended_at_ms;
         Self {
-            job_id: account.spec.id.clone(),
-            status: account.status,
-            source: account.spec.source.clone(),
-            destination: account.spec.destination.clone(),
             listing_complete: account.listed,
+            ..Self::new(&account.spec, account.status, &account.totals, (end, now_ms))
+        }
+    }
+
+    /// The summary of a job that has ended, from the job log.
+    pub fn of_end(spec: &JobSpec, end: &JobEnd) -> Self {
+        let times = (Some(end.ended_at_ms), end.ended_at_ms);
+        Self { listing_complete: true, ..Self::new(spec, end.status, &end.totals, times) }
+    }
+
+    fn new(
+        spec: &JobSpec,
+        status: JobStatus,
+        totals: &Totals,
+        (ended_at_ms, now_ms): (Option<i64>, i64),
+    ) -> Self {
+        let until = ended_at_ms.unwrap_or(now_ms);
+        let elapsed_ms = u32::try_from((until - spec.submitted_at_ms).max(0));
+        Self {
+            job_id: spec.id.clone(),
+            status,
+            source: spec.source.clone(),
+            destination: spec.destination.clone(),
+            listing_complete: false,
             objects_listed: totals.listed,
             objects_copied: totals.copied,
             objects_skipped: totals.skipped,
@@ -71,8 +89,8 @@ impl Summary {
             bytes_copied: totals.copied_bytes,
             failed_by_reason: totals.failed_by_reason.clone(),
             skipped_by_reason: totals.skipped_by_reason.clone(),
-            submitted_at_ms: account.spec.submitted_at_ms,
-            ended_at_ms: account.ended_at_ms,
+            submitted_at_ms: spec.submitted_at_ms,
+            ended_at_ms,
             elapsed_seconds: f64::from(elapsed_ms.unwrap_or(u32::MAX)) / 1000.0,
         }
     }

@@ -8,6 +8,8 @@ mod outbox;
 mod query;
 mod restore;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -6,3 +6,4 @@ pub mod failure;
 pub mod http;
 pub mod job;
 pub mod message;
+pub mod source;

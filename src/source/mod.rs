@@ -1,0 +1,9 @@
+//! Amazon S3 and compatible stores: what is named, what is there, and URLs to fetch it by.
+//!
+//! [`url`] reads what the user names; [`region`] knows hosts; [`credentials`] keeps keys fresh;
+//! [`sign`] signs; [`list`] reads listings; [`client`] asks. Object bytes never pass through here:
+//! Azure fetches them by a presigned URL.
+
+mod encoding;
+pub mod region;
+pub mod url;

@@ -205,94 +205,55 @@ mod tests {
 
     #[test]
     fn a_bucket_is_reached_at_its_own_regions_endpoint() {
-        let plain = aws(AWS, false, false);
+        let long = "x".repeat(64);
+        let rows = [
+            ("us-east-1", "", "s3.us-east-1.amazonaws.com", ""),
+            ("eu-north-1", "bkt", "bkt.s3.eu-north-1.amazonaws.com", ""),
+            ("eu-north-1", "a.b", "s3.eu-north-1.amazonaws.com", "/a.b"),
+            ("us-east-1", "Old", "s3.us-east-1.amazonaws.com", "/Old"),
+            ("us-east-1", "o_d", "s3.us-east-1.amazonaws.com", "/o_d"),
+            ("us-east-1", "-od", "s3.us-east-1.amazonaws.com", "/-od"),
+            (
+                "us-east-1",
+                &long,
+                "s3.us-east-1.amazonaws.com",
+                &format!("/{long}"),
+            ),
+        ];
+        for (region, bucket, host, path) in rows {
+            let bucket = Some(bucket).filter(|bucket| !bucket.is_empty());
+            let got = address(&aws(AWS, false, false), region, bucket);
+            assert_eq!(
+                (got.base, got.path.as_str()),
+                (format!("https://{host}"), path)
+            );
+        }
+    }
+
+    #[test]
+    fn partitions_and_kinds_of_endpoint_have_their_own_hosts() {
+        let base = |endpoint: &SourceEndpoint, region| address(endpoint, region, Some("b-1")).base;
+        assert_eq!(
+            base(&aws(CHINA, false, false), "cn-north-1"),
+            "https://b-1.s3.cn-north-1.amazonaws.com.cn"
+        );
+        assert_eq!(
+            base(&aws(AWS, true, false), "us-gov-west-1"),
+            "https://b-1.s3-fips.us-gov-west-1.amazonaws.com"
+        );
+        assert_eq!(
+            base(&aws(AWS, true, true), "us-east-1"),
+            "https://b-1.s3-fips.dualstack.us-east-1.amazonaws.com"
+        );
         let custom = SourceEndpoint::Custom {
             url: "http://127.0.0.1:9000".into(),
         };
-        let rows: [(&SourceEndpoint, &str, Option<&str>, &str, &str); 11] = [
-            (
-                &plain,
-                "us-east-1",
-                None,
-                "https://s3.us-east-1.amazonaws.com",
-                "",
-            ),
-            (
-                &plain,
-                "eu-north-1",
-                Some("bkt"),
-                "https://bkt.s3.eu-north-1.amazonaws.com",
-                "",
-            ),
-            (
-                &plain,
-                "eu-north-1",
-                Some("a.b"),
-                "https://s3.eu-north-1.amazonaws.com",
-                "/a.b",
-            ),
-            (
-                &plain,
-                "us-east-1",
-                Some("Old"),
-                "https://s3.us-east-1.amazonaws.com",
-                "/Old",
-            ),
-            (
-                &plain,
-                "us-east-1",
-                Some("o_d"),
-                "https://s3.us-east-1.amazonaws.com",
-                "/o_d",
-            ),
-            (
-                &plain,
-                "us-east-1",
-                Some("-od"),
-                "https://s3.us-east-1.amazonaws.com",
-                "/-od",
-            ),
-            (
-                &aws(CHINA, false, false),
-                "cn-north-1",
-                Some("bkt"),
-                "https://bkt.s3.cn-north-1.amazonaws.com.cn",
-                "",
-            ),
-            (
-                &aws(AWS, true, false),
-                "us-gov-west-1",
-                Some("bkt"),
-                "https://bkt.s3-fips.us-gov-west-1.amazonaws.com",
-                "",
-            ),
-            (
-                &aws(AWS, true, true),
-                "us-east-1",
-                Some("bkt"),
-                "https://bkt.s3-fips.dualstack.us-east-1.amazonaws.com",
-                "",
-            ),
-            (
-                &custom,
-                "eu-north-1",
-                Some("bkt"),
-                "http://127.0.0.1:9000",
-                "/bkt",
-            ),
-            (&custom, "eu-north-1", None, "http://127.0.0.1:9000", ""),
-        ];
-        for (endpoint, region, bucket, base, path) in rows {
-            let got = address(endpoint, region, bucket);
-            assert_eq!(
-                (got.base.as_str(), got.path.as_str()),
-                (base, path),
-                "{bucket:?}"
-            );
-        }
-        let long = "x".repeat(64);
-        let got = address(&plain, "us-east-1", Some(&long));
-        assert_eq!(got.path, format!("/{long}"));
+        let got = address(&custom, "eu-north-1", Some("bkt"));
+        assert_eq!(
+            (got.base.as_str(), got.path.as_str()),
+            ("http://127.0.0.1:9000", "/bkt")
+        );
+        assert_eq!(address(&custom, "eu-north-1", None).path, "");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! [`sign`] signs; [`list`] reads listings; [`client`] asks. Object bytes never pass through here:
 //! Azure fetches them by a presigned URL.
 
+pub mod credentials;
 mod encoding;
 pub mod region;
+pub mod sign;
 pub mod url;

@@ -4,8 +4,10 @@
 //! [`sign`] signs; [`list`] reads listings; [`client`] asks. Object bytes never pass through here:
 //! Azure fetches them by a presigned URL.
 
+pub mod client;
 pub mod credentials;
 mod encoding;
+pub mod list;
 pub mod region;
 pub mod sign;
 pub mod url;

@@ -10,12 +10,14 @@ use crate::failure::Remedy;
 
 const START: u64 = 1_700_000_000;
 
+type Error = fn() -> CredentialsError;
+
 /// A time that the test moves, and what the provider does next.
 #[derive(Clone, Default)]
 struct Rig {
     seconds: Arc<AtomicU64>,
     fetches: Arc<AtomicU64>,
-    broken: Arc<Mutex<Option<fn() -> CredentialsError>>>,
+    broken: Arc<Mutex<Option<Error>>>,
 }
 
 impl Rig {
@@ -55,7 +57,7 @@ impl Rig {
         self.seconds.store(seconds, Ordering::SeqCst);
     }
 
-    fn break_with(&self, error: Option<fn() -> CredentialsError>) {
+    fn break_with(&self, error: Option<Error>) {
         *self.broken.lock().unwrap() = error;
     }
 

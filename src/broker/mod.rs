@@ -27,6 +27,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
 
+pub mod amqp;
 pub mod embedded;
 
 /// The longest wait that [`Delivery::again`] takes; a longer one is refused.

@@ -1,1 +1,6 @@
 //! Integration tests: everything at real sockets.
+
+mod broker_amqp;
+mod broker_contract;
+mod broker_embedded;
+mod rabbitmq;

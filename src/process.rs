@@ -18,17 +18,27 @@ const WRONG_USE: u8 = 2;
 /// The exit code of a process that a second signal ended.
 const FORCED: u8 = 1;
 
-/// Parses the command line, runs `work` on a runtime and turns its result into an exit code.
+/// Parses the command line, runs `work` and turns its result into an exit code.
 pub fn main<C, F>(work: impl FnOnce(C, CancellationToken) -> F) -> ExitCode
 where
     C: Parser + LogLevel,
     F: Future<Output = Result<u8>>,
 {
-    let cli = match C::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return misused(&error),
-    };
-    start_logging(cli.log_level());
+    match C::try_parse() {
+        Ok(cli) => {
+            start_logging(cli.log_level());
+            run(|shutdown| work(cli, shutdown))
+        }
+        Err(error) => misused(&error),
+    }
+}
+
+/// Runs `work` on a runtime, with a token that the first signal cancels, and turns its result into
+/// an exit code.
+pub fn run<F>(work: impl FnOnce(CancellationToken) -> F) -> ExitCode
+where
+    F: Future<Output = Result<u8>>,
+{
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -42,7 +52,7 @@ where
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {
-            result = work(cli, shutdown.clone()) => result,
+            result = work(shutdown.clone()) => result,
             forced = signals(shutdown) => forced,
         }
     });

@@ -41,11 +41,7 @@ impl Wiring {
             Roots::System
         };
         let http = http::client(&roots, LONGEST_EXCHANGE)?;
-        let credentials = if s3.s3_anonymous {
-            Credentials::anonymous()
-        } else {
-            Credentials::from_chain(home_region, clock.clone())
-        };
+        let credentials = source_credentials(s3, home_region, env, &clock);
         let login = Login {
             given: destination.cloned(),
             env,
@@ -74,5 +70,18 @@ impl Wiring {
             self.login.clone(),
             self.clock.clone(),
         )
+    }
+}
+
+/// Keys in the environment come first in Amazon's chain and never change: they need no walk.
+fn source_credentials(s3: &SourceArgs, home: &str, env: Env, clock: &Clock) -> Credentials {
+    if s3.s3_anonymous {
+        return Credentials::anonymous();
+    }
+    match (env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => {
+            Credentials::fixed(&id, &secret, env("AWS_SESSION_TOKEN").as_deref())
+        }
+        _ => Credentials::from_chain(home, clock.clone()),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use blobfleet::command::copy;
 use blobfleet::config::{FrontCli, FrontCommand};
-use blobfleet::failure::{Failure, Reason, Result};
+use blobfleet::failure::{Failure, Reason};
 use blobfleet::process::{self, print};
 use clap::Parser;
 use simcloud::{ACCESS_KEY, ACCOUNT, Config, Keep, Object, SECRET_KEY, SimCloud};

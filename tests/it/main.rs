@@ -1,1 +1,3 @@
 //! Integration tests: everything at real sockets.
+
+mod source_credentials;

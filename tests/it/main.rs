@@ -5,3 +5,4 @@ mod broker_contract;
 mod broker_embedded;
 mod destination_credentials;
 mod rabbitmq;
+mod source_credentials;

@@ -18,6 +18,17 @@ const WRONG_USE: u8 = 2;
 /// The exit code of a process that a second signal ended.
 const FORCED: u8 = 1;
 
+/// Libraries whose lower levels print what may hold secrets: provider errors, commands, headers.
+const QUIET: [&str; 7] = [
+    "aws_config=error",
+    "aws_smithy_runtime=error",
+    "aws_sigv4=error",
+    "azure_core=error",
+    "azure_identity=error",
+    "typespec_client_core=error",
+    "hyper_util=warn",
+];
+
 /// Parses the command line, runs `work` and turns its result into an exit code.
 pub fn main<C, F>(work: impl FnOnce(C, CancellationToken) -> F) -> ExitCode
 where
@@ -138,6 +149,10 @@ fn start_logging(level: Option<&str>) {
         other => other,
     });
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = QUIET
+        .iter()
+        .filter_map(|rule| rule.parse().ok())
+        .fold(filter, |filter, rule| filter.add_directive(rule));
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

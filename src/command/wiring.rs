@@ -8,7 +8,9 @@ use crate::config::{Env, SourceArgs};
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{self, Roots};
+use crate::source::client::Source;
 use crate::source::credentials::Credentials;
+use crate::source::url::SourceUrl;
 
 /// The longest exchange of the shared client; single calls set shorter limits.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
@@ -41,7 +43,11 @@ impl Wiring {
             Roots::System
         };
         let http = http::client(&roots, LONGEST_EXCHANGE)?;
-        let credentials = source_credentials(s3, home_region, env, &clock);
+        let credentials = if s3.s3_anonymous {
+            Credentials::anonymous()
+        } else {
+            Credentials::from_chain(home_region, http.clone(), clock.clone())
+        };
         let login = Login {
             given: destination.cloned(),
             env,
@@ -52,6 +58,17 @@ impl Wiring {
             login,
             clock,
         })
+    }
+
+    /// The client of a source.
+    pub(super) fn source(&self, source: &SourceUrl) -> Source {
+        Source::new(
+            source.endpoint.clone(),
+            self.credentials.clone(),
+            self.http.clone(),
+            self.clock.clone(),
+        )
+        .with_home_region(source.home_region())
     }
 
     /// Makes sure that there is a credential for the account.
@@ -70,18 +87,5 @@ impl Wiring {
             self.login.clone(),
             self.clock.clone(),
         )
-    }
-}
-
-/// Keys in the environment come first in Amazon's chain and never change: they need no walk.
-fn source_credentials(s3: &SourceArgs, home: &str, env: Env, clock: &Clock) -> Credentials {
-    if s3.s3_anonymous {
-        return Credentials::anonymous();
-    }
-    match (env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY")) {
-        (Some(id), Some(secret)) => {
-            Credentials::fixed(&id, &secret, env("AWS_SESSION_TOKEN").as_deref())
-        }
-        _ => Credentials::from_chain(home, clock.clone()),
     }
 }

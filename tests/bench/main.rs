@@ -35,7 +35,7 @@ fn options() -> Options {
     let mut options = Options {
         objects: 100_000,
         size: 1024,
-        fleet: false,
+        broker: None,
         copiers: 1,
         concurrency: 64,
     };

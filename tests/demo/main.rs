@@ -11,6 +11,7 @@ use blobfleet::command::copy;
 use blobfleet::config::{FrontCli, FrontCommand};
 use blobfleet::failure::{Failure, Reason};
 use blobfleet::process::{self, print};
+use blobfleet::source::credentials::Credentials;
 use clap::Parser;
 use simcloud::{ACCESS_KEY, ACCOUNT, Config, Keep, Object, SECRET_KEY, SimCloud};
 
@@ -69,10 +70,11 @@ fn main() -> ExitCode {
             "--state",
             &state.path().to_string_lossy(),
         ];
+        let credentials = Credentials::fixed(ACCESS_KEY, SECRET_KEY, None);
         let FrontCommand::Copy(command) = FrontCli::try_parse_from(arguments)
             .map_err(|error| Failure::stop(Reason::Usage, error.to_string()))?
             .command;
-        let code = copy::run(*command, demo_credentials, shutdown).await?;
+        let code = copy::run_as(*command, Some(credentials), |_| None, shutdown).await?;
         print(&format!(
             "\nContainers made: {}",
             cloud.containers(ACCOUNT).join(", ")
@@ -102,15 +104,6 @@ fn fill(cloud: &SimCloud) -> u64 {
         }
     }
     seed
-}
-
-/// The keys of the simulated S3, where a real run has its environment.
-fn demo_credentials(name: &str) -> Option<String> {
-    match name {
-        "AWS_ACCESS_KEY_ID" => Some(ACCESS_KEY.to_owned()),
-        "AWS_SECRET_ACCESS_KEY" => Some(SECRET_KEY.to_owned()),
-        _ => None,
-    }
 }
 
 fn unusable(error: &io::Error) -> Failure {

@@ -1,4 +1,6 @@
 //! Integration tests: everything at real sockets.
 
+mod azcopy;
+mod parts;
 mod simcloud_refuses;
 mod simcloud_wire;

@@ -8,6 +8,7 @@ use super::{blob, block, check_blob, list, put, with_box};
 use crate::simcloud_wire::encode;
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn writes_and_blocks() {
     let cloud = with_box().await;
     let rows = vec![

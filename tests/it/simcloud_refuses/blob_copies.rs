@@ -8,6 +8,7 @@ use super::{block_from_url, check_blob, from_url, send, source, with_box};
 use crate::simcloud_wire::shared_key;
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn copy_sources() {
     let cloud = with_box().await;
     let good = source(&cloud, "a%20b%2Bc");

@@ -8,6 +8,7 @@ use super::{Row, VERSION, blob, block, put, send, with_box};
 use crate::simcloud_wire::{Call, minutes, shared_key};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn keys_tokens_and_signatures() {
     let cloud = with_box().await;
     let soon = cloud.now() + minutes(5);

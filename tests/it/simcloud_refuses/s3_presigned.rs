@@ -6,6 +6,7 @@ use super::{Row, call, check_s3, cloud, signer};
 use crate::simcloud_wire::{AwsSigner, minutes};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn presigned_requests_to_s3() {
     let cloud = cloud().await;
     let right = |method: &str| call(&cloud, method, "/photos/a%20b%2Bc");

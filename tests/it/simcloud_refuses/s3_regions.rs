@@ -4,6 +4,7 @@ use super::{Row, address, call, check_s3, cloud, signer};
 use crate::simcloud_wire::{AwsSigner, Call};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn regions_and_operations_of_s3() {
     let cloud = cloud().await;
     let sign = signer(&cloud);

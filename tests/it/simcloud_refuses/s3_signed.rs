@@ -6,6 +6,7 @@ use super::{Row, TOKEN, ask, call, check_s3, cloud, session, signer};
 use crate::simcloud_wire::{AwsSigner, minutes};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn signed_requests_to_s3() {
     let cloud = cloud().await;
     let right = || call(&cloud, "GET", "/photos/a%20b%2Bc");

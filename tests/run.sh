@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export BLOBFLEET_PARTS=${BLOBFLEET_PARTS:-/opt/blobfleet-parts}
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
+limit=$((39 * 60)) # seconds for everything: a test that hangs is ended and fails
 passed=0
 failed=0
 
@@ -41,7 +42,8 @@ count() {
 tests() {
     local log before=$failed status
     log=$(mktemp)
-    cargo test --workspace --no-fail-fast --locked 2>&1 | tee "$log"
+    timeout --kill-after=10 $((limit - SECONDS)) \
+        cargo test --workspace --no-fail-fast --locked 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     count "$log"
     rm -f "$log"

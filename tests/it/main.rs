@@ -1,1 +1,6 @@
 //! Integration tests: everything at real sockets.
+#![cfg(test)]
+
+mod bridge;
+mod moto;
+mod parts;

@@ -2,8 +2,14 @@
 #![cfg(test)]
 
 mod bridge;
+mod broker_amqp;
+mod broker_contract;
+mod broker_embedded;
+mod destination_credentials;
 mod end_to_end;
 mod end_to_end_cases;
 mod end_to_end_check;
+mod end_to_end_fleet;
 mod moto;
 mod parts;
+mod rabbitmq;

@@ -4,13 +4,13 @@
 //! 1. the SAS in the URL, then `AZURE_STORAGE_SAS_TOKEN`;
 //! 2. `AZURE_STORAGE_CONNECTION_STRING`;
 //! 3. `AZURE_STORAGE_ACCOUNT` with `AZURE_STORAGE_KEY`;
-//! 4. Entra ID ([`entra`]).
+//! 4. an identity in Entra ID: from the environment, of the machine, or of the Azure CLI.
 //!
 //! Requests are signed one by one just before they are sent.
 
 mod certificate;
 mod connection_string;
-pub mod entra;
+mod entra;
 mod shared_key;
 #[cfg(test)]
 mod tests;

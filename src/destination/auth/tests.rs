@@ -67,95 +67,106 @@ fn the_first_that_is_there_is_taken() {
     }
 }
 
+const EMULATOR: &str = "http://127.0.0.1:10000/devstoreaccount1/c01";
+const EXPIRED: &str = "https://acct.blob.core.windows.net/c01?sv=2022-11-02&ss=b&srt=co&sp=rwlc&\
+                       se=2020-01-31T12:00:00Z&sig=c2VjcmV0";
+
+/// Destination, environment, and a part of what is said about them.
+type Row = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
+const REFUSED: &[Row] = &[
+    (EXPIRED, &[], "expired at 2020-01-31"),
+    (
+        ROOT,
+        &[("AZURE_STORAGE_SAS_TOKEN", OLD_SAS)],
+        "expired at 2020-01-31",
+    ),
+    (
+        ROOT,
+        &[("AZURE_STORAGE_SAS_TOKEN", "sv=1&se=2030-01-01")],
+        "(sig)",
+    ),
+    (
+        ROOT,
+        &[(
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "AccountName=other;AccountKey=c2VjcmV0",
+        )],
+        "AZURE_STORAGE_CONNECTION_STRING is for account other, the destination is account acct",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZURE_STORAGE_ACCOUNT", "other"),
+            ("AZURE_STORAGE_KEY", "c2VjcmV0"),
+        ],
+        "AZURE_STORAGE_ACCOUNT is for account other",
+    ),
+    (
+        ROOT,
+        &[("AZURE_STORAGE_KEY", "c2VjcmV0")],
+        "without AZURE_STORAGE_ACCOUNT",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZURE_STORAGE_ACCOUNT", "acct"),
+            ("AZURE_STORAGE_KEY", "c2VjcmV0!"),
+        ],
+        "no base64",
+    ),
+    (EMULATOR, &[], "may not travel over http"),
+    (
+        ROOT,
+        &[("AZURE_CLIENT_SECRET", "c2VjcmV0")],
+        "without AZURE_TENANT_ID",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZURE_CLIENT_SECRET", "c2VjcmV0"),
+            ("AZURE_TENANT_ID", "t"),
+        ],
+        "without AZURE_CLIENT_ID",
+    ),
+    (
+        ROOT,
+        &[("AZURE_AUTHORITY_HOST", "http://login.example")],
+        "https://",
+    ),
+    (
+        ROOT,
+        &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "nowhere")],
+        "no URL",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token"),
+        ],
+        "/nowhere/token",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", "/nowhere/cert.pem"),
+        ],
+        "/nowhere/cert.pem cannot be read",
+    ),
+];
+
 #[test]
 fn what_cannot_work_is_refused_by_name() {
-    let emulator = "http://127.0.0.1:10000/devstoreaccount1/c01";
-    let expired = format!("{ROOT}?{OLD_SAS}");
-    for (url, variables, part) in [
-        (expired.as_str(), vec![], "expired at 2020-01-31"),
-        (
-            ROOT,
-            vec![("AZURE_STORAGE_SAS_TOKEN", OLD_SAS)],
-            "expired at 2020-01-31",
-        ),
-        (
-            ROOT,
-            vec![("AZURE_STORAGE_SAS_TOKEN", "sv=1&se=2030-01-01")],
-            "(sig)",
-        ),
-        (
-            ROOT,
-            vec![(
-                "AZURE_STORAGE_CONNECTION_STRING",
-                "AccountName=other;AccountKey=c2VjcmV0",
-            )],
-            "AZURE_STORAGE_CONNECTION_STRING is for account other, the destination is account acct",
-        ),
-        (
-            ROOT,
-            vec![
-                ("AZURE_STORAGE_ACCOUNT", "other"),
-                ("AZURE_STORAGE_KEY", "c2VjcmV0"),
-            ],
-            "AZURE_STORAGE_ACCOUNT is for account other",
-        ),
-        (
-            ROOT,
-            vec![("AZURE_STORAGE_KEY", "c2VjcmV0")],
-            "without AZURE_STORAGE_ACCOUNT",
-        ),
-        (
-            ROOT,
-            vec![
-                ("AZURE_STORAGE_ACCOUNT", "acct"),
-                ("AZURE_STORAGE_KEY", "c2VjcmV0!"),
-            ],
-            "no base64",
-        ),
-        (emulator, vec![], "may not travel over http"),
-        (
-            ROOT,
-            vec![("AZURE_CLIENT_SECRET", "c2VjcmV0")],
-            "without AZURE_TENANT_ID",
-        ),
-        (
-            ROOT,
-            vec![
-                ("AZURE_CLIENT_SECRET", "c2VjcmV0"),
-                ("AZURE_TENANT_ID", "t"),
-            ],
-            "without AZURE_CLIENT_ID",
-        ),
-        (
-            ROOT,
-            vec![("AZURE_AUTHORITY_HOST", "http://login.example")],
-            "https://",
-        ),
-        (
-            ROOT,
-            vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", "nowhere")],
-            "no URL",
-        ),
-        (
-            ROOT,
-            vec![
-                ("AZURE_TENANT_ID", "t"),
-                ("AZURE_CLIENT_ID", "c"),
-                ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token"),
-            ],
-            "/nowhere/token",
-        ),
-        (
-            ROOT,
-            vec![
-                ("AZURE_TENANT_ID", "t"),
-                ("AZURE_CLIENT_ID", "c"),
-                ("AZURE_CLIENT_CERTIFICATE_PATH", "/nowhere/cert.pem"),
-            ],
-            "/nowhere/cert.pem cannot be read",
-        ),
-    ] {
-        let failure = resolve(url, &variables).unwrap_err();
+    for &(url, variables, part) in REFUSED {
+        let failure = resolve(url, variables).unwrap_err();
         assert_eq!(failure.reason, Reason::Usage, "{failure}");
         assert!(failure.message.contains(part), "{part}: {failure}");
         assert!(!failure.message.contains("c2VjcmV0"), "{failure}");

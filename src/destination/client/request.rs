@@ -173,12 +173,23 @@ pub(super) async fn exchange(
     call: &Call,
     expected: u16,
 ) -> BlobResult<Answer> {
-    let lost = |error| transport_failure(Reason::DestinationUnavailable, &call.what(), error);
-    let mut response = http.execute(request).await.map_err(lost)?;
+    let origin = request.url().origin().ascii_serialization();
+    let lost = |error: reqwest::Error| {
+        let what = if error.is_connect() {
+            format!(
+                "{}: cannot reach {origin}, check the account name and the network",
+                call.what()
+            )
+        } else {
+            call.what()
+        };
+        transport_failure(Reason::DestinationUnavailable, &what, error)
+    };
+    let mut response = http.execute(request).await.map_err(&lost)?;
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+    while let Some(chunk) = response.chunk().await.map_err(&lost)? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(unreadable(&call.what(), "it is longer than 64 MiB"));
         }

@@ -131,7 +131,8 @@ pub struct BlockList {
     pub committed: Vec<(String, u64)>,
     /// Those that were staged only.
     pub uncommitted: Vec<(String, u64)>,
-    /// The blob's ETag; `None` where nothing is committed.
+    /// The blob's ETag; `None` where no block is committed (there may be a blob even so, made in
+    /// one piece).
     pub etag: Option<String>,
 }
 

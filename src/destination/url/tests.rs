@@ -206,81 +206,83 @@ fn every_accepted_form_gives_its_parts() {
     }
 }
 
+/// Text, and a part of what is said about it.
+const REFUSED: &[(&str, &str)] = &[
+    ("", "is no URL"),
+    ("/local/path", "is no URL"),
+    ("acct.blob.core.windows.net/c01", "is no URL"),
+    ("s3://bucket/key", "begins with s3"),
+    (
+        "https://acct.dfs.core.windows.net/c01",
+        "write .blob. instead of .dfs.",
+    ),
+    (
+        "https://acct.file.core.windows.net/c01",
+        "write .blob. instead of .file.",
+    ),
+    (
+        "https://acct.z01.dfs.storage.azure.net/c01",
+        "write .blob. instead of .dfs.",
+    ),
+    (
+        "https://acct-secondary.blob.core.windows.net/c01",
+        "drop -secondary",
+    ),
+    (
+        "https://acct.privatelink.blob.core.windows.net/c01",
+        "what is between",
+    ),
+    (
+        "https://ac_ct.blob.core.windows.net/c01",
+        "no storage account name",
+    ),
+    (
+        "https://a.blob.core.windows.net/c01",
+        "no storage account name",
+    ),
+    (
+        "https://acct-other.blob.core.windows.net/c01",
+        "no storage account name",
+    ),
+    (
+        "https://acct.blob.core.windows.net.example.com/c01",
+        "no Azure Blob endpoint",
+    ),
+    (
+        "https://bucket.s3.amazonaws.com/c01",
+        "no Azure Blob endpoint",
+    ),
+    ("https://storage.azure.net/c01", "no Azure Blob endpoint"),
+    ("http://127.0.0.1:10000", "without an account"),
+    ("http://127.0.0.1:10000//c01", "without an account"),
+    (
+        "https://u:c2VjcmV0@acct.blob.core.windows.net/c01",
+        "user name",
+    ),
+    ("https://acct.blob.core.windows.net/$logs/x", "$logs"),
+    (
+        "https://acct.blob.core.windows.net/$blobchangefeed",
+        "another container",
+    ),
+    ("https://acct.blob.core.windows.net/Upper/x", "Upper"),
+    ("https://acct.blob.core.windows.net//x", "container"),
+    (
+        "https://acct.blob.core.windows.net/c01/a/../b",
+        ".. segment",
+    ),
+    (
+        "https://acct.blob.core.windows.net/c01/%2E%2E/b",
+        ".. segment",
+    ),
+    ("https://acct.blob.core.windows.net/c01/100%", "%25"),
+    ("https://acct.blob.core.windows.net/c01/%ff", "UTF-8"),
+    ("https://acct.blob.core.windows.net/c01/a#b", "%23"),
+    ("https:///c01", "host"),
+];
+
 #[test]
 fn a_refused_form_names_the_remedy() {
-    let cases = [
-        ("", "is no URL"),
-        ("/local/path", "is no URL"),
-        ("acct.blob.core.windows.net/c01", "is no URL"),
-        ("s3://bucket/key", "begins with s3"),
-        (
-            "https://acct.dfs.core.windows.net/c01",
-            "write .blob. instead of .dfs.",
-        ),
-        (
-            "https://acct.file.core.windows.net/c01",
-            "write .blob. instead of .file.",
-        ),
-        (
-            "https://acct.z01.dfs.storage.azure.net/c01",
-            "write .blob. instead of .dfs.",
-        ),
-        (
-            "https://acct-secondary.blob.core.windows.net/c01",
-            "drop -secondary",
-        ),
-        (
-            "https://acct.privatelink.blob.core.windows.net/c01",
-            "what is between",
-        ),
-        (
-            "https://ac_ct.blob.core.windows.net/c01",
-            "no storage account name",
-        ),
-        (
-            "https://a.blob.core.windows.net/c01",
-            "no storage account name",
-        ),
-        (
-            "https://acct-other.blob.core.windows.net/c01",
-            "no storage account name",
-        ),
-        (
-            "https://acct.blob.core.windows.net.example.com/c01",
-            "no Azure Blob endpoint",
-        ),
-        (
-            "https://bucket.s3.amazonaws.com/c01",
-            "no Azure Blob endpoint",
-        ),
-        ("https://storage.azure.net/c01", "no Azure Blob endpoint"),
-        ("http://127.0.0.1:10000", "without an account"),
-        ("http://127.0.0.1:10000//c01", "without an account"),
-        (
-            "https://u:c2VjcmV0@acct.blob.core.windows.net/c01",
-            "user name",
-        ),
-        ("https://acct.blob.core.windows.net/$logs/x", "$logs"),
-        (
-            "https://acct.blob.core.windows.net/$blobchangefeed",
-            "another container",
-        ),
-        ("https://acct.blob.core.windows.net/Upper/x", "Upper"),
-        ("https://acct.blob.core.windows.net//x", "container"),
-        (
-            "https://acct.blob.core.windows.net/c01/a/../b",
-            ".. segment",
-        ),
-        (
-            "https://acct.blob.core.windows.net/c01/%2E%2E/b",
-            ".. segment",
-        ),
-        ("https://acct.blob.core.windows.net/c01/100%", "%25"),
-        ("https://acct.blob.core.windows.net/c01/%ff", "UTF-8"),
-        ("https://acct.blob.core.windows.net/c01/a#b", "%23"),
-        ("https:///c01", "host"),
-    ];
-    for (text, part) in cases {
+    for &(text, part) in REFUSED {
         for query in ["", "?", &format!("?{SAS}")] {
             let failure = DestinationUrl::parse(&format!("{text}{query}")).unwrap_err();
             assert!(failure.message.contains(part), "{text}: {failure}");

@@ -3,6 +3,9 @@
 //!
 //! Source: Microsoft Learn, "Blob Storage error codes" and "Common REST API error codes".
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -68,15 +71,17 @@ pub(super) enum Target {
 /// An answer that is not the expected one.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: Option<String>,
+    status: u16,
+    code: Option<String>,
     /// Azure's own words, without anything that could hold a signature.
-    pub(super) text: String,
+    text: String,
+    /// The header or parameter Azure blames.
+    blamed: Option<String>,
     /// The status the copy source answered Azure with.
-    pub(super) source_status: Option<u16>,
-    pub(super) source_code: Option<String>,
-    pub(super) request_id: Option<String>,
-    pub(super) retry_after: Option<Duration>,
+    source_status: Option<u16>,
+    source_code: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -91,6 +96,10 @@ impl Refusal {
             status,
             code: header("x-ms-error-code").or_else(|| element(&body, "Code")),
             text: describe(&body),
+            blamed: ["HeaderName", "QueryParameterName", "Reason"]
+                .iter()
+                .find_map(|name| element(&body, name))
+                .filter(|name| !is_secret(name)),
             source_status: number(header("x-ms-copy-source-status-code"))
                 .or_else(|| number(element(&body, "CopySourceStatusCode"))),
             source_code: header("x-ms-copy-source-error-code")
@@ -108,6 +117,9 @@ impl Refusal {
                 self.source_status.unwrap_or(self.status),
                 self.source_code.as_deref(),
             ),
+            "InvalidHeaderValue" if self.blames("x-ms-copy-source") => {
+                (Reason::SourceRejected, Then::GiveUp)
+            }
             _ => by_code(code, target).unwrap_or_else(|| by_status(self.status)),
         };
         let message = self.message(what, code, advice(code, reason));
@@ -124,6 +136,11 @@ impl Refusal {
         }
     }
 
+    fn blames(&self, name: &str) -> bool {
+        let blamed = self.blamed.as_deref();
+        blamed.is_some_and(|blamed| blamed.eq_ignore_ascii_case(name))
+    }
+
     fn message(&self, what: &str, code: &str, advice: &str) -> String {
         let mut message = format!("{what}: Azure answered {}", self.status);
         let source = match (self.source_status, self.source_code.as_deref()) {
@@ -135,7 +152,8 @@ impl Refusal {
         if !code.is_empty() {
             message = format!("{message} {code}");
         }
-        for part in [self.text.as_str(), &source, advice] {
+        let blamed = self.blamed.as_deref().unwrap_or_default();
+        for part in [self.text.as_str(), blamed, &source, advice] {
             if !part.is_empty() {
                 message = format!("{message}; {part}");
             }
@@ -216,6 +234,7 @@ fn by_status(status: u16) -> (Reason, Then) {
     match status {
         401 | 403 => (Reason::DestinationDenied, Then::Stop),
         408 => (Reason::DestinationUnavailable, Then::RetryPerhaps),
+        501 => (Reason::DestinationRejected, Then::GiveUp),
         429 | 503 => (Reason::DestinationThrottled, Then::Retry),
         500..=599 => (Reason::DestinationUnavailable, Then::RetryPerhaps),
         _ => (Reason::DestinationRejected, Then::GiveUp),
@@ -242,6 +261,7 @@ fn advice(code: &str, reason: Reason) -> &'static str {
         (_, Reason::DestinationDenied) => {
             "check the SAS, key or identity, and this machine's clock"
         }
+        ("APINotImplemented", _) => "the destination is an emulator without the From-URL calls",
         ("ContainerNotFound", _) => "the container does not exist; create it",
         ("CannotVerifyCopySource", Reason::SourceDenied) => {
             "Azure could not read the presigned URL: check the source's policy and network limits"
@@ -250,17 +270,13 @@ fn advice(code: &str, reason: Reason) -> &'static str {
     }
 }
 
-/// What Azure says in words: the message up to its request id, and the name of the header or
-/// parameter it blames, never their values (which may hold a signature).
+/// What Azure says in words, up to its request id. The values it echoes stand elsewhere in its
+/// answer (they may hold a signature) and are not read.
 fn describe(body: &str) -> String {
     let message = element(body, "Message").unwrap_or_default();
     let message = message.split("RequestId:").next().unwrap_or_default();
-    let blamed = ["HeaderName", "QueryParameterName", "Reason"]
-        .iter()
-        .find_map(|name| element(body, name));
     let words: Vec<&str> = message
         .split_whitespace()
-        .chain(blamed.iter().flat_map(|text| text.split_whitespace()))
         .map(|word| if is_secret(word) { "[hidden]" } else { word })
         .take(60)
         .collect();
@@ -287,174 +303,4 @@ fn element(xml: &str, name: &str) -> Option<String> {
 /// Seconds, or a moment; the latter is not used by the service and is left alone.
 fn retry_after(text: Option<&str>) -> Option<Duration> {
     text?.parse().ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::{Happened, Remedy};
-
-    fn refuse(status: u16, code: &str, source: Option<u16>, target: Target) -> BlobError {
-        Refusal {
-            status,
-            code: (!code.is_empty()).then(|| code.to_owned()),
-            source_status: source,
-            ..Refusal::default()
-        }
-        .into_error("Put Blob From URL", target)
-    }
-
-    #[test]
-    fn the_code_decides_and_not_the_status() {
-        use Reason as R;
-        use Remedy::{GiveUp, Retry, Stop};
-        let source = "CannotVerifyCopySource";
-        for (status, code, copy_source, reason, remedy) in [
-            (403, source, Some(403), R::SourceDenied, Retry),
-            (403, source, None, R::SourceDenied, Retry),
-            (401, source, None, R::SourceDenied, Retry),
-            (404, source, Some(404), R::SourceNotFound, GiveUp),
-            (500, source, Some(404), R::SourceNotFound, GiveUp),
-            (503, source, Some(503), R::SourceThrottled, Retry),
-            (429, source, None, R::SourceThrottled, Retry),
-            (500, source, None, R::SourceUnavailable, Retry),
-            (400, source, Some(301), R::SourceRejected, GiveUp),
-            (400, source, None, R::SourceRejected, GiveUp),
-            (416, source, None, R::SourceChanged, GiveUp),
-            (
-                403,
-                "AuthenticationFailed",
-                None,
-                R::DestinationDenied,
-                Stop,
-            ),
-            (
-                403,
-                "AuthorizationFailure",
-                None,
-                R::DestinationDenied,
-                Stop,
-            ),
-            (
-                403,
-                "AuthorizationPermissionMismatch",
-                None,
-                R::DestinationDenied,
-                Stop,
-            ),
-            (
-                401,
-                "InvalidAuthenticationInfo",
-                None,
-                R::DestinationDenied,
-                Stop,
-            ),
-            (
-                401,
-                "NoAuthenticationInformation",
-                None,
-                R::DestinationDenied,
-                Stop,
-            ),
-            (
-                403,
-                "UnauthorizedBlobOverwrite",
-                None,
-                R::DestinationDenied,
-                GiveUp,
-            ),
-            (403, "", None, R::DestinationDenied, Stop),
-            (503, "ServerBusy", None, R::DestinationThrottled, Retry),
-            (429, "", None, R::DestinationThrottled, Retry),
-            (503, "", None, R::DestinationThrottled, Retry),
-            (
-                500,
-                "OperationTimedOut",
-                None,
-                R::DestinationUnavailable,
-                Retry,
-            ),
-            (500, "InternalError", None, R::DestinationUnavailable, Retry),
-            (502, "", None, R::DestinationUnavailable, Retry),
-            (404, "ContainerNotFound", None, R::ContainerRejected, Retry),
-            (
-                409,
-                "ContainerBeingDeleted",
-                None,
-                R::ContainerRejected,
-                Retry,
-            ),
-            (400, "InvalidResourceName", None, R::NameRejected, GiveUp),
-            (400, "OutOfRangeInput", None, R::NameRejected, GiveUp),
-            (400, "InvalidMetadata", None, R::MetadataRejected, GiveUp),
-            (400, "MetadataTooLarge", None, R::MetadataRejected, GiveUp),
-            (400, "Md5Mismatch", None, R::ChecksumMismatch, Retry),
-            (400, "Crc64Mismatch", None, R::ChecksumMismatch, Retry),
-            (
-                409,
-                "BlobAlreadyExists",
-                None,
-                R::DestinationRejected,
-                GiveUp,
-            ),
-            (412, "ConditionNotMet", None, R::DestinationRejected, GiveUp),
-            (409, "InvalidBlobType", None, R::DestinationRejected, GiveUp),
-            (302, "", None, R::DestinationRejected, GiveUp),
-        ] {
-            let error = refuse(status, code, copy_source, Target::Blob);
-            let got = (error.failure.reason, error.failure.remedy);
-            assert_eq!(got, (reason, remedy), "{status} {code} {copy_source:?}");
-            assert_eq!(error.code.as_deref().unwrap_or_default(), code);
-            assert_eq!(error.status, Some(status));
-        }
-        let container = refuse(400, "InvalidResourceName", None, Target::Container);
-        assert_eq!(container.failure.reason, R::ContainerRejected);
-    }
-
-    #[test]
-    fn only_a_failure_inside_the_service_may_have_taken_effect() {
-        for (status, code, happened) in [
-            (500, "OperationTimedOut", Happened::Perhaps),
-            (500, "InternalError", Happened::Perhaps),
-            (504, "", Happened::Perhaps),
-            (503, "ServerBusy", Happened::No),
-            (403, "CannotVerifyCopySource", Happened::No),
-        ] {
-            let error = refuse(status, code, None, Target::Blob);
-            assert_eq!(error.failure.happened, happened, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_read_from_headers_and_body() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-ms-request-id", "r-1".parse().unwrap());
-        headers.insert("retry-after", "7".parse().unwrap());
-        headers.insert("x-ms-copy-source-status-code", "403".parse().unwrap());
-        let body = "\u{feff}<?xml version=\"1.0\"?><Error><Code>CannotVerifyCopySource</Code>\
-                    <Message>Forbidden &amp; so on.\nRequestId:r-1\nTime:now</Message>\
-                    <CopySourceErrorCode>AccessDenied</CopySourceErrorCode></Error>";
-        let error = Refusal::read(403, &headers, body.as_bytes()).into_error("Put", Target::Blob);
-        assert_eq!(error.failure.reason, Reason::SourceDenied);
-        assert_eq!(error.failure.retry_after, Some(Duration::from_secs(7)));
-        assert_eq!(
-            error.to_string(),
-            "Put: Azure answered 403 CannotVerifyCopySource; Forbidden & so on.; the source \
-             answered 403 AccessDenied; Azure could not read the presigned URL: check the source's \
-             policy and network limits (request r-1)"
-        );
-    }
-
-    #[test]
-    fn what_azure_echoes_is_not_passed_on() {
-        let body = "<Error><Code>InvalidHeaderValue</Code><Message>The value for one of the \
-                    headers is bad: https://s/k?X-Amz-Signature=c2VjcmV0 sv=1&amp;sig=c2VjcmV0\
-                    </Message><HeaderName>x-ms-copy-source</HeaderName>\
-                    <HeaderValue>https://s/k?c2VjcmV0</HeaderValue></Error>";
-        let error = Refusal::read(400, &HeaderMap::new(), body.as_bytes());
-        let error = error.into_error("Put", Target::Blob);
-        assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
-        assert!(error.to_string().contains("x-ms-copy-source"), "{error}");
-        assert!(error.is("InvalidHeaderValue"));
-    }
 }

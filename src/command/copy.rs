@@ -47,7 +47,8 @@ pub async fn run(command: CopyCommand, env: Env, shutdown: CancellationToken) ->
     let request = command.copy.request(&command.s3, places, env)?;
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
-    let wiring = Wiring::new(&command.s3, Some(&request.destination), plain, env)?;
+    let home = request.source.home_region();
+    let wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
     wiring.check_destination(request.destination.account_url()).await?;
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;

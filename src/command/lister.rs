@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::progress::Progress;
-use super::wiring::Wiring;
+use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
 use crate::config::{Env, ListerCli};
@@ -38,7 +38,8 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         }
         (None, _) => None,
     };
-    let wiring = Wiring::new(&cli.s3, destination.as_ref(), false, env)?;
+    let home = request.as_ref().map_or(AWS_HOME, |request| request.source.home_region());
+    let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let job = match &request {

@@ -13,6 +13,9 @@ use crate::source::credentials::Credentials;
 /// The longest exchange of the shared client; single calls set shorter limits.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
 
+/// Where STS is asked when nothing names a region.
+pub(super) const AWS_HOME: &str = "us-east-1";
+
 /// What this process signs with.
 #[derive(Clone, Debug)]
 pub(super) struct Wiring {
@@ -26,6 +29,7 @@ impl Wiring {
     /// Reads the credentials' sources; nothing is asked of the network yet.
     pub(super) fn new(
         s3: &SourceArgs,
+        home_region: &str,
         destination: Option<&DestinationUrl>,
         plain_http: bool,
         env: Env,
@@ -36,7 +40,7 @@ impl Wiring {
         let credentials = if s3.s3_anonymous {
             Credentials::anonymous()
         } else {
-            Credentials::chain(clock.clone())
+            Credentials::from_chain(home_region, clock.clone())
         };
         let login = Login { given: destination.cloned(), env };
         Ok(Self { http, credentials, login, clock })

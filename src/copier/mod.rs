@@ -8,6 +8,7 @@ mod blocks;
 mod containers;
 mod outcomes;
 pub mod plan;
+mod proof;
 mod transfer;
 mod worker;
 

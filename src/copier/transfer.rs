@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plan::{self, Plan};
-use super::{Shared, blocks};
+use super::{Shared, blocks, proof};
 use crate::clients::JobClients;
 use crate::destination::client::{
     BlobError, BlobHeaders, BlobName, Conditions, CopySource, Stored,
@@ -15,7 +15,8 @@ use crate::destination::naming;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message::{CopyTask, Ending};
-use crate::source::client::{BucketRef, ObjectHead, PresignedUrl};
+use crate::source::client::{BucketRef, ObjectHead};
+use crate::source::sign::PresignedUrl;
 
 /// How long a presigned URL may be used; Azure begins to fetch at once.
 pub(super) const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -75,7 +76,7 @@ impl SourceObject {
     }
 
     fn of_head(head: ObjectHead) -> Result<Self> {
-        let md5 = head.etag_md5();
+        let md5 = proof::content_md5(&head);
         let properties = SourceProperties {
             content_type: head.content_type,
             cache_control: head.cache_control,

@@ -188,10 +188,14 @@ impl AwsSigner {
         OffsetDateTime::from(self.when).format(format).unwrap()
     }
 
+    fn day(&self) -> String {
+        self.date().chars().take(8).collect()
+    }
+
     fn scope(&self) -> String {
         format!(
             "{}/{}/{}/aws4_request",
-            &self.date()[..8],
+            self.day(),
             self.region,
             self.service
         )
@@ -224,7 +228,7 @@ impl AwsSigner {
             self.scope(),
             hex(&Sha256::digest(canonical))
         );
-        let mut key = hmac(format!("AWS4{}", self.secret).as_bytes(), &self.date()[..8]);
+        let mut key = hmac(format!("AWS4{}", self.secret).as_bytes(), &self.day());
         for part in [&self.region, &self.service, "aws4_request"] {
             key = hmac(&key, part);
         }

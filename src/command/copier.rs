@@ -17,7 +17,11 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli.destination.as_deref().map(DestinationUrl::parse).transpose()?;
+    let destination = cli
+        .destination
+        .as_deref()
+        .map(DestinationUrl::parse)
+        .transpose()?;
     cli.copy.options()?;
     let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;

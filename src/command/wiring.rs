@@ -35,20 +35,35 @@ impl Wiring {
         env: Env,
     ) -> Result<Self> {
         let clock = Clock::system();
-        let roots = if plain_http { Roots::Only(Vec::new()) } else { Roots::System };
+        let roots = if plain_http {
+            Roots::Only(Vec::new())
+        } else {
+            Roots::System
+        };
         let http = http::client(&roots, LONGEST_EXCHANGE)?;
         let credentials = if s3.s3_anonymous {
             Credentials::anonymous()
         } else {
             Credentials::from_chain(home_region, clock.clone())
         };
-        let login = Login { given: destination.cloned(), env };
-        Ok(Self { http, credentials, login, clock })
+        let login = Login {
+            given: destination.cloned(),
+            env,
+        };
+        Ok(Self {
+            http,
+            credentials,
+            login,
+            clock,
+        })
     }
 
     /// Makes sure that there is a credential for the account.
     pub(super) async fn check_destination(&self, account: &str) -> Result<()> {
-        self.login.resolve(account, &self.http, &self.clock)?.prepare().await
+        self.login
+            .resolve(account, &self.http, &self.clock)?
+            .prepare()
+            .await
     }
 
     /// Clients for the jobs of this process.

@@ -17,7 +17,13 @@ pub(crate) struct Containers {
 impl Containers {
     /// Makes the container unless it has been made before; concurrent callers wait for one.
     pub(super) async fn ensure(&self, destination: &Destination, name: &str) -> Result<()> {
-        let cell = self.made.lock().await.entry(name.to_owned()).or_default().clone();
+        let cell = self
+            .made
+            .lock()
+            .await
+            .entry(name.to_owned())
+            .or_default()
+            .clone();
         cell.get_or_try_init(|| async {
             let state = destination.create_container(name).await?;
             tracing::info!(container = name, ?state, "container");

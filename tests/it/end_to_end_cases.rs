@@ -136,7 +136,6 @@ pub(crate) const CASES: &[Case] = &[
         destination: "pattern/d",
         rules: &[
             whole("pre-two", "pattern", "d/pre-two/"),
-            whole("other-eu", "pattern", "d/other-eu/"),
             whole("west", "pattern", "d/west/"),
             whole("empty-bucket", "pattern", "d/empty-bucket/"),
         ],
@@ -150,12 +149,12 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         shape: Shape::Region,
-        source: "https://s3.us-west-2.amazonaws.com",
+        source: "https://s3.eu-west-1.amazonaws.com",
         flags: RECURSIVE,
-        destination: "region",
+        destination: "region/d/",
         rules: &[
-            whole("west", "region", "west/"),
-            whole("empty-bucket", "region", "empty-bucket/"),
+            whole("pre-two", "region", "d/pre-two/"),
+            whole("other-eu", "region", "d/other-eu/"),
         ],
     },
     Case {
@@ -168,6 +167,7 @@ pub(crate) const CASES: &[Case] = &[
             whole("pre-two", "pre-two", ""),
             whole("other-eu", "other-eu", ""),
             whole("west", "west", ""),
+            whole("plenty", "plenty", ""),
             whole("empty-bucket", "empty-bucket", ""),
         ],
     },
@@ -181,6 +181,7 @@ pub(crate) const CASES: &[Case] = &[
             whole("pre-two", "all", "d/pre-two/"),
             whole("other-eu", "all", "d/other-eu/"),
             whole("west", "all", "d/west/"),
+            whole("plenty", "all", "d/plenty/"),
             whole("empty-bucket", "all", "d/empty-bucket/"),
         ],
     },

@@ -94,7 +94,7 @@ def scenario():
             {"name": "pre-two", "region": "eu-west-1", "objects": _many("few/", 20)},
             {"name": "other-eu", "region": "eu-west-1", "objects": _sizes("") + _awkward("eu/")},
             {"name": "west", "region": "us-west-2", "objects": _awkward()},
-            {"name": "plenty", "region": "us-west-2", "objects": _many("many/", 1050)},
+            {"name": "thousand", "region": "us-west-2", "objects": _many("many/", 1050)},
             {"name": "empty-bucket", "region": "us-west-2", "objects": []},
         ]
     }

@@ -13,3 +13,4 @@ mod end_to_end_fleet;
 mod moto;
 mod parts;
 mod rabbitmq;
+mod source_credentials;

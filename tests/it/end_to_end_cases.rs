@@ -150,7 +150,6 @@ pub(crate) const CASES: &[Case] = &[
         destination: "pattern/d",
         rules: &[
             whole("pre-two", "pattern", "d/pre-two/"),
-            whole("other-eu", "pattern", "d/other-eu/"),
             whole("west", "pattern", "d/west/"),
             whole("empty-bucket", "pattern", "d/empty-bucket/"),
         ],
@@ -167,12 +166,12 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         shape: Shape::Region,
-        source: "https://s3.us-west-2.amazonaws.com",
+        source: "https://s3.eu-west-1.amazonaws.com",
         flags: RECURSIVE,
-        destination: "region",
+        destination: "region/d/",
         rules: &[
-            whole("west", "region", "west/"),
-            whole("empty-bucket", "region", "empty-bucket/"),
+            whole("pre-two", "region", "d/pre-two/"),
+            whole("other-eu", "region", "d/other-eu/"),
         ],
     },
     Case {
@@ -185,6 +184,7 @@ pub(crate) const CASES: &[Case] = &[
             whole("pre-two", "pre-two", ""),
             whole("other-eu", "other-eu", ""),
             whole("west", "west", ""),
+            whole("thousand", "thousand", ""),
             whole("empty-bucket", "empty-bucket", ""),
         ],
     },
@@ -198,6 +198,7 @@ pub(crate) const CASES: &[Case] = &[
             whole("pre-two", "all", "d/pre-two/"),
             whole("other-eu", "all", "d/other-eu/"),
             whole("west", "all", "d/west/"),
+            whole("thousand", "all", "d/thousand/"),
             whole("empty-bucket", "all", "d/empty-bucket/"),
         ],
     },

@@ -98,6 +98,7 @@ impl Fleet {
         arguments.extend(["--wait", "--output-type", "json"]);
         arguments.extend(LIMITS.iter().chain(case.flags));
         let ended = run(LISTER, &arguments, &[("BLOBFLEET_BROKER", &self.broker)]);
+<<<<<<< HEAD
         assert_eq!(
             ended.code,
             Some(0),
@@ -105,6 +106,9 @@ impl Fleet {
             case.source,
             self.logs()
         );
+=======
+        assert_eq!(ended.code, Some(0), "{}: {}\n{}", case.source, ended.stderr, self.logs());
+>>>>>>> parts
         let verdict = verdict(moto, bridge, case.rules, false);
         expect_all(case.source, &ended.summary, &verdict);
         ended.summary

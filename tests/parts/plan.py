@@ -76,7 +76,7 @@ def _many(prefix, count):
 
 
 def scenario():
-    """Five buckets in three regions; more keys than one listing page; folder markers."""
+    """Six buckets in three regions; more keys than one listing page; folder markers."""
     markers = [{"key": "dir/", "size": 0}, {"key": "dir/sub/", "size": 0}]
     directory = [
         {"key": "dir/file.txt", "size": 100, "headers": {"ContentType": "text/plain"}},
@@ -91,9 +91,10 @@ def scenario():
                 "region": "us-east-1",
                 "objects": markers + directory + _awkward() + _awkward("dir/") + _sizes("sizes/"),
             },
-            {"name": "pre-two", "region": "eu-west-1", "objects": _many("many/", 1100)},
+            {"name": "pre-two", "region": "eu-west-1", "objects": _many("few/", 20)},
             {"name": "other-eu", "region": "eu-west-1", "objects": _sizes("") + _awkward("eu/")},
             {"name": "west", "region": "us-west-2", "objects": _awkward()},
+            {"name": "thousand", "region": "us-west-2", "objects": _many("many/", 1050)},
             {"name": "empty-bucket", "region": "us-west-2", "objects": []},
         ]
     }

@@ -1,1 +1,4 @@
 //! Integration tests: everything at real sockets.
+
+mod dashboard;
+mod prometheus;

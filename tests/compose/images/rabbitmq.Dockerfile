@@ -8,4 +8,5 @@ RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin
 ENV RABBITMQ_LOGS=- LANG=C.UTF-8 HOME=/var/lib/rabbitmq
 USER rabbitmq
 VOLUME /var/lib/rabbitmq
-CMD ["rabbitmq-server"]
+# Debian's own wrapper sends the output to files.
+CMD ["/usr/lib/rabbitmq/bin/rabbitmq-server"]

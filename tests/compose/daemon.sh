@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A Docker daemon of our own, and images made without a registry. Sourced by run.sh, which sets
 # $work; ends with end_daemon, by its pid.
 

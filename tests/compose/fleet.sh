@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The fleet under docker-compose.yml, and the questions run.sh asks it. Sourced by run.sh.
 
 services=(rabbitmq reporter lister copier prometheus)

@@ -1,3 +1,13 @@
 //! The `blobfleet` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use blobfleet::command::copy;
+use blobfleet::config::{FrontCli, FrontCommand, environment};
+use blobfleet::process;
+
+fn main() -> ExitCode {
+    process::main(async |cli: FrontCli, shutdown| match cli.command {
+        FrontCommand::Copy(command) => copy::run(*command, environment, shutdown).await,
+    })
+}

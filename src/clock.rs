@@ -33,10 +33,15 @@ impl Clock {
 
     /// Whole seconds since 1970; 0 for a clock set before that.
     pub fn unix_seconds(&self) -> i64 {
+        self.unix_ms() / 1000
+    }
+
+    /// Milliseconds since 1970; 0 for a clock set before that.
+    pub fn unix_ms(&self) -> i64 {
         self.now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| {
-                i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
             })
     }
 }

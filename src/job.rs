@@ -1,5 +1,6 @@
 //! A job: what is copied where, decided once at submit and the same for every role.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,8 @@ pub struct JobSpec {
     pub roots: Vec<Root>,
     /// How it is copied.
     pub options: CopyOptions,
-    /// Seconds since 1970 at submit.
-    pub submitted_at: i64,
+    /// Milliseconds since 1970 at submit.
+    pub submitted_at_ms: i64,
 }
 
 /// Which S3 service the requests go to.
@@ -66,6 +67,13 @@ pub enum SourceEndpoint {
         /// Scheme, host and port, without a path.
         url: String,
     },
+}
+
+impl SourceEndpoint {
+    /// Is it spoken to without TLS?
+    pub fn is_plain_http(&self) -> bool {
+        matches!(self, Self::Custom { url } if url.starts_with("http:"))
+    }
 }
 
 /// One place that is listed, and where its objects go.
@@ -124,8 +132,58 @@ pub struct JobEnd {
     pub job: JobId,
     /// Its status.
     pub status: JobStatus,
-    /// Seconds since 1970.
-    pub ended_at: i64,
+    /// Milliseconds since 1970.
+    pub ended_at_ms: i64,
+    /// What it came to.
+    pub totals: Totals,
+}
+
+/// What a job has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Objects in accepted pages.
+    pub listed: u64,
+    /// Their bytes.
+    pub listed_bytes: u64,
+    /// Objects at the destination.
+    pub copied: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Objects left out on purpose.
+    pub skipped: u64,
+    /// Objects that could not be copied.
+    pub failed: u64,
+    /// Keys left out by a filter; not listed.
+    pub filtered: u64,
+    /// Pages accepted.
+    pub pages: u64,
+    /// Ranges that could not be listed.
+    pub ranges_failed: u64,
+    /// Failed objects by reason.
+    pub failed_by_reason: BTreeMap<String, u64>,
+    /// Skipped objects by reason.
+    pub skipped_by_reason: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    /// Objects listed whose end is not known yet.
+    pub fn open(&self) -> u64 {
+        self.listed
+            .saturating_sub(self.copied + self.skipped + self.failed)
+    }
+
+    /// The status of a job that ended with these totals.
+    pub fn final_status(&self) -> JobStatus {
+        let errors = self.failed + self.ranges_failed > 0;
+        match (errors, self.skipped > 0) {
+            (true, false) if self.copied == 0 => JobStatus::Failed,
+            (true, true) => JobStatus::CompletedWithErrorsAndSkipped,
+            (true, false) => JobStatus::CompletedWithErrors,
+            (false, true) => JobStatus::CompletedWithSkipped,
+            (false, false) => JobStatus::Completed,
+        }
+    }
 }
 
 /// Where a job stands; the names are AzCopy's.

@@ -222,6 +222,11 @@ pub enum Report {
 pub enum JobEvent {
     /// A job begins.
     Submitted(Box<JobSpec>),
+    /// Every range of a job has been listed, or given up.
+    Listed {
+        /// The job.
+        job: JobId,
+    },
     /// A job has ended; its queues are gone.
     Ended(JobEnd),
     /// A reporter's ledger took charge of this log.

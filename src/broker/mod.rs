@@ -13,16 +13,38 @@
 //!   when its consumer is dropped.
 //! - **G7** the log is read by everyone from the start, in the order it was appended.
 //!
-//! Delivery is at least once: everything downstream must bear a repetition.
+//! Delivery is at least once: everything downstream must bear a repetition. A consumer that is
+//! dropped gives back what it handed out, so settle what is in hand before dropping it.
+//!
+//! The broker never changes headers or body: the attempt count is what the publisher wrote.
 
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
+
+pub mod amqp;
+pub mod embedded;
+
+/// The longest wait that [`Delivery::again`] takes; a longer one is refused.
+pub const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// Refuses a wait beyond [`MAX_WAIT`].
+fn check_wait(wait: Duration) -> Result<()> {
+    if wait <= MAX_WAIT {
+        return Ok(());
+    }
+    let seconds = wait.as_secs();
+    let text = format!(
+        "a message cannot wait {seconds} s: at most {} s",
+        MAX_WAIT.as_secs()
+    );
+    Err(Failure::give_up(Reason::Internal, text))
+}
 
 /// A work queue. Who may publish to which is in ARCHITECTURE.md.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +90,17 @@ pub struct Depth {
     pub ready: u64,
 }
 
+/// A message that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The message as it was.
+    pub message: Envelope,
+    /// Name of the queue it was taken from.
+    pub queue: String,
+    /// Why it was set aside: one line for people.
+    pub reason: String,
+}
+
 /// A batch that was not confirmed whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
@@ -90,7 +123,8 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// Publishes all messages in order and returns when every one is confirmed (G1).
     ///
     /// A full bounded queue answers [`crate::failure::Reason::QueueFull`] for the first message
-    /// that did not fit; the caller waits and publishes the rest.
+    /// that did not fit; the caller waits and publishes the rest. A queue that does not exist
+    /// gives up the batch.
     async fn publish(&self, queue: &Queue, messages: Vec<Envelope>) -> Result<(), PublishFailure>;
 
     /// Starts to consume with at most `window` unsettled deliveries (G4).
@@ -99,13 +133,20 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// cannot mend, such as a queue that was deleted.
     async fn consume(&self, queue: &Queue, window: u16) -> Result<Box<dyn Consumer>>;
 
-    /// How full a queue is; a queue that does not exist is empty.
+    /// The oldest parked messages, at most `limit`, without removing them (G3).
+    ///
+    /// To put one back or to clear it away, consume [`Queue::Parked`].
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>>;
+
+    /// How full a queue is; a queue that does not exist is empty. Messages that wait for their
+    /// time or are in a consumer's hands do not count.
     async fn depth(&self, queue: &Queue) -> Result<Depth>;
 
     /// Appends to the job log and returns when it is durable.
     async fn append(&self, record: Envelope) -> Result<()>;
 
-    /// Reads the whole job log as it stands now (G7).
+    /// Reads the whole job log as it stands now (G7): every record whose append was confirmed
+    /// before this call.
     async fn read_log(&self) -> Result<Vec<Envelope>>;
 
     /// Reads the job log from the start and then follows it.
@@ -134,7 +175,8 @@ pub trait LogReader: Send + fmt::Debug {
 pub trait Settle: Send + Sync + fmt::Debug {
     /// The message is done.
     async fn ack(self: Box<Self>) -> Result<()>;
-    /// Publishes `message` to the queue's [`Queue::again`] after `wait`, confirmed, then acks.
+    /// Publishes `message` to the queue's [`Queue::again`], to be delivered after `wait`,
+    /// confirmed, then acks.
     async fn again(self: Box<Self>, message: Envelope, wait: Duration) -> Result<()>;
     /// Publishes the message to [`Queue::Parked`] with the reason, confirmed, then acks.
     async fn park(self: Box<Self>, message: Envelope, reason: &str) -> Result<()>;
@@ -147,13 +189,26 @@ pub trait Settle: Send + Sync + fmt::Debug {
 pub struct Delivery {
     /// The message.
     pub message: Envelope,
+    /// Where it came from and why it was set aside; only in [`Queue::Parked`].
+    pub parked: Option<(String, String)>,
     settle: Box<dyn Settle>,
 }
 
 impl Delivery {
     /// Joins a message with the means to settle it.
     pub fn new(message: Envelope, settle: Box<dyn Settle>) -> Self {
-        Self { message, settle }
+        Self {
+            message,
+            parked: None,
+            settle,
+        }
+    }
+
+    /// The same delivery with the queue it was parked from and the reason.
+    #[must_use]
+    pub fn parked_from(mut self, parked: Option<(String, String)>) -> Self {
+        self.parked = parked;
+        self
     }
 
     /// The message is done.
@@ -164,10 +219,10 @@ impl Delivery {
         self.settle.ack().await
     }
 
-    /// Replaces the message by `message`, to be delivered after `wait`.
+    /// Replaces the message by `message`, to be delivered after `wait` (at most [`MAX_WAIT`]).
     ///
     /// # Errors
-    /// The broker is out of reach; the old message will come back, perhaps the new one too.
+    /// The wait is too long, or the broker is out of reach; the old message will come back, perhaps the new one too.
     pub async fn again(self, message: Envelope, wait: Duration) -> Result<()> {
         self.settle.again(message, wait).await
     }

@@ -1,0 +1,214 @@
+//! The broker of a fleet: RabbitMQ 3.10 or later, over AMQP 0-9-1.
+//!
+//! - `address` the URL, `link` a connection that is made anew, `trouble` what errors mean;
+//! - `topology` the queues, `envelope` how a message travels;
+//! - `publisher` confirmed batches, `consumer` windows, `log` the job log.
+//!
+//! Publishing and consuming have a connection each: an alarm at the broker blocks the one that
+//! publishes, and acknowledgements must go on. Every answer has a deadline.
+
+mod address;
+mod consumer;
+mod envelope;
+mod link;
+mod log;
+mod publisher;
+mod topology;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::address::Address;
+use self::consumer::{AmqpConsumer, peek};
+use self::envelope::{Outgoing, envelope, parked};
+use self::link::Link;
+use self::log::AmqpLogReader;
+use self::publisher::Publisher;
+use self::topology::{Topology, passive};
+use super::embedded::COPY_BOUND;
+use super::{Broker, Consumer, Depth, LogReader, Parked, PublishFailure, Queue};
+use crate::failure::{Failure, Reason, Remedy, Result};
+use crate::job::JobId;
+use crate::message::Envelope;
+
+/// How to use a RabbitMQ.
+#[derive(Clone, Debug)]
+pub struct AmqpOptions {
+    /// How long to wait at start for a broker that is not up yet.
+    pub wait: Duration,
+    /// Names the connections in RabbitMQ's own lists, e.g. `blobfleet copier`.
+    pub name: String,
+    /// Messages ready in a copy queue before RabbitMQ refuses more; the same for all roles.
+    pub copy_bound: u64,
+    /// Put before every queue name, so that several fleets can share a vhost.
+    pub prefix: String,
+}
+
+impl Default for AmqpOptions {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(30),
+            name: "blobfleet".into(),
+            copy_bound: COPY_BOUND,
+            prefix: String::new(),
+        }
+    }
+}
+
+/// The broker of a fleet.
+#[derive(Debug)]
+pub struct AmqpBroker {
+    core: Arc<Core>,
+}
+
+/// What the broker shares with its consumers and deliveries.
+#[derive(Debug)]
+struct Core {
+    publisher: Publisher,
+    consuming: Link,
+    topology: Topology,
+}
+
+impl AmqpBroker {
+    /// Connects and declares what does not belong to a job.
+    ///
+    /// # Errors
+    /// The URL is wrong; the broker refuses user, password or vhost (at once); it is out of reach
+    /// for longer than [`AmqpOptions::wait`]; a queue exists with other arguments.
+    pub async fn connect(url: &str, options: AmqpOptions) -> Result<Arc<Self>> {
+        let address = Address::parse(url)?;
+        let link =
+            |purpose: &str| Link::new(address.clone(), format!("{} ({purpose})", options.name));
+        let core = Core {
+            publisher: Publisher::new(link("publish")),
+            consuming: link("consume"),
+            topology: Topology::new(options.prefix.clone(), options.copy_bound),
+        };
+        let seconds = options.wait.as_secs();
+        core.consuming
+            .channel_within(options.wait)
+            .await
+            .map_err(|failure| waited(failure, seconds))?;
+        core.topology.declare_common(&core.consuming).await?;
+        Ok(Arc::new(Self {
+            core: Arc::new(core),
+        }))
+    }
+}
+
+/// Names the time that was spent in vain.
+fn waited(failure: Failure, seconds: u64) -> Failure {
+    match failure.remedy {
+        Remedy::Retry => Failure::stop(
+            Reason::BrokerUnavailable,
+            format!("waited {seconds} s for the broker: {failure}: is it running there?"),
+        ),
+        _ => failure,
+    }
+}
+
+impl Core {
+    async fn publish_one(&self, queue: &str, message: Outgoing) -> Result<()> {
+        let published = self.publisher.publish(queue, vec![message]).await;
+        published.map_err(|error| error.failure)
+    }
+
+    /// Publishes so that the message arrives after `wait`, through a queue whose messages expire.
+    async fn publish_later(&self, queue: &Queue, message: Envelope, wait: Duration) -> Result<()> {
+        let message = Outgoing::new(message);
+        if wait.is_zero() {
+            return self.publish_one(&self.topology.name(queue)?, message).await;
+        }
+        let link = &self.publisher.link;
+        let name = self.topology.declare_wait(link, queue, wait).await?;
+        let published = self.publish_one(&name, message).await;
+        if matches!(&published, Err(failure) if failure.remedy == Remedy::GiveUp) {
+            self.topology.forget(&name);
+        }
+        published
+    }
+}
+
+#[async_trait]
+impl Broker for AmqpBroker {
+    async fn declare_job(&self, job: &JobId) -> Result<()> {
+        let Core {
+            topology,
+            consuming,
+            ..
+        } = &*self.core;
+        topology.declare_job(consuming, job).await
+    }
+
+    async fn delete_job(&self, job: &JobId) -> Result<()> {
+        let Core {
+            topology,
+            consuming,
+            ..
+        } = &*self.core;
+        topology.delete_job(consuming, job).await
+    }
+
+    async fn publish(&self, queue: &Queue, messages: Vec<Envelope>) -> Result<(), PublishFailure> {
+        let name = self.core.topology.name(queue);
+        let name = name.map_err(|failure| PublishFailure {
+            confirmed: 0,
+            failure,
+        })?;
+        let messages = messages.into_iter().map(Outgoing::new).collect();
+        self.core.publisher.publish(&name, messages).await
+    }
+
+    async fn consume(&self, queue: &Queue, window: u16) -> Result<Box<dyn Consumer>> {
+        let core = Arc::clone(&self.core);
+        let consumer = AmqpConsumer::start(core, queue.clone(), window).await?;
+        Ok(Box::new(consumer))
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>> {
+        let name = self.core.topology.name(&Queue::Parked)?;
+        let found = peek(&self.core, &name, limit).await?;
+        let parked = found.into_iter().map(|(properties, body)| {
+            let (queue, reason) = parked(&properties);
+            Parked {
+                message: envelope(&properties, body),
+                queue,
+                reason,
+            }
+        });
+        Ok(parked.collect())
+    }
+
+    async fn depth(&self, queue: &Queue) -> Result<Depth> {
+        let name = self.core.topology.name(queue)?;
+        match passive(&self.core.consuming, &name).await {
+            Ok(ready) => Ok(Depth {
+                ready: u64::from(ready),
+            }),
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Depth::default()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn append(&self, record: Envelope) -> Result<()> {
+        let log = self.core.topology.log();
+        self.core.publish_one(&log, Outgoing::new(record)).await
+    }
+
+    async fn read_log(&self) -> Result<Vec<Envelope>> {
+        AmqpLogReader::new(Arc::clone(&self.core)).read_all().await
+    }
+
+    async fn follow_log(&self) -> Result<Box<dyn LogReader>> {
+        Ok(Box::new(AmqpLogReader::new(Arc::clone(&self.core))))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.core.publisher.close().await;
+        self.core.consuming.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What RabbitMQ's errors mean: a failure that passes, one that ends a queue, one for people.
+
+use std::io;
+use std::time::Duration;
+
+use lapin::ErrorKind;
+use tokio::time::{error::Elapsed, timeout};
+
+use super::address::Address;
+use crate::failure::{Failure, Reason, Result};
+
+/// How long any answer of the broker may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+
+/// AMQP reply codes, see the AMQP 0-9-1 reference, "Constants".
+const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
+const PRECONDITION_FAILED: u16 = 406;
+const NOT_ALLOWED: u16 = 530;
+
+/// Waits for an answer of the broker, but not for ever.
+pub(super) async fn answer<T>(
+    address: &Address,
+    doing: &str,
+    call: impl Future<Output = lapin::Result<T>>,
+) -> Result<T> {
+    match timeout(ANSWER, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failure(address, doing, &error)),
+        Err(elapsed) => Err(silence(address, doing, elapsed)),
+    }
+}
+
+/// The broker accepted a request and did not answer: an alarm blocks it, or the way to it is cut.
+pub(super) fn silence(address: &Address, doing: &str, _: Elapsed) -> Failure {
+    let seconds = ANSWER.as_secs();
+    let text = format!(
+        "{address} did not answer within {seconds} s ({doing}): look for a memory or disk alarm at RabbitMQ"
+    );
+    Failure::retry(Reason::BrokerUnavailable, text).perhaps()
+}
+
+/// Says what an error means and what to do.
+pub(super) fn failure(address: &Address, doing: &str, error: &lapin::Error) -> Failure {
+    let rejected = |text| Failure::stop(Reason::BrokerRejected, text);
+    match reply(error) {
+        Some((ACCESS_REFUSED, text)) => rejected(format!(
+            "{address} refuses {doing} ({text}): check user, password and permissions of {}",
+            address.user()
+        )),
+        Some((NOT_ALLOWED, text)) => rejected(format!(
+            "{address} refuses {doing} ({text}): {}",
+            vhost_remedy(address.vhost())
+        )),
+        Some((NOT_FOUND, text)) if text.contains("no queue") => Failure::give_up(
+            Reason::BrokerRejected,
+            format!("{text} ({doing}): its job has ended or was never submitted"),
+        ),
+        _ if is_certificate(error) => rejected(format!(
+            "{address} cannot be trusted ({error}): install its CA certificate on this machine"
+        )),
+        _ => Failure::retry(
+            Reason::BrokerUnavailable,
+            format!("{address} is out of reach ({doing}): {error}"),
+        ),
+    }
+}
+
+/// A declaration of a queue that exists with other arguments.
+pub(super) fn declare_failure(address: &Address, name: &str, error: &lapin::Error) -> Failure {
+    match reply(error) {
+        Some((PRECONDITION_FAILED, text)) => Failure::stop(
+            Reason::BrokerRejected,
+            format!(
+                "queue {name} exists at {address} with other arguments ({text}): \
+                 drain and delete it, or use another vhost"
+            ),
+        ),
+        _ => failure(address, &format!("to declare queue {name}"), error),
+    }
+}
+
+/// Was it a permission that was missing?
+pub(super) fn is_denied(error: &lapin::Error) -> bool {
+    reply(error).is_some_and(|(code, _)| code == ACCESS_REFUSED)
+}
+
+fn vhost_remedy(vhost: &str) -> String {
+    if vhost.is_empty() {
+        "a URL that ends in / names the vhost \"\"; write %2f after it for the default vhost /"
+            .into()
+    } else {
+        format!("check that the vhost {vhost} exists and that the user may enter it")
+    }
+}
+
+fn reply(error: &lapin::Error) -> Option<(u16, &str)> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),
+        _ => None,
+    }
+}
+
+fn is_certificate(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData)
+}

@@ -1,0 +1,37 @@
+//! The `copier` program.
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+
+use super::fleet::Fleet;
+use super::wiring::Wiring;
+use crate::config::{CopierCli, Env};
+use crate::copier::Copier;
+use crate::destination::url::DestinationUrl;
+use crate::failure::Result;
+use crate::metrics::Role;
+use crate::retry::RetryPolicy;
+
+/// Runs until `shutdown`.
+///
+/// # Errors
+/// What keeps it from copying anything at all.
+pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
+    let destination = cli.destination.as_deref().map(DestinationUrl::parse).transpose()?;
+    cli.copy.options()?;
+    let wiring = Wiring::new(&cli.s3, destination.as_ref(), false, env)?;
+    let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
+    fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
+    let copier = Copier {
+        broker: fleet.broker.clone(),
+        board: fleet.board.clone(),
+        clients: wiring.clients(),
+        metrics: fleet.metrics.clone(),
+        concurrency: cli.copy.concurrency,
+        retry: RetryPolicy::default(),
+    };
+    tracing::info!("copier ready");
+    fleet.run(copier.run(shutdown)).await?;
+    fleet.leave().await?;
+    Ok(0)
+}

@@ -1,0 +1,79 @@
+//! What the roles of a fleet share: the broker, the job log, the HTTP server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::ExposeSecret;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::broker::Broker;
+use crate::broker::amqp::{AmqpBroker, AmqpOptions};
+use crate::config::BrokerArgs;
+use crate::failure::Result;
+use crate::metrics::{Metrics, Role};
+use crate::serve;
+
+/// A role's connection to its fleet.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) board: Board,
+    pub(super) metrics: Metrics,
+    following: JoinHandle<Result<()>>,
+    stop_following: CancellationToken,
+}
+
+impl Fleet {
+    /// Connects, reads the job log and goes on following it.
+    pub(super) async fn join(args: &BrokerArgs, role: Role) -> Result<Self> {
+        let options = AmqpOptions {
+            wait: Duration::from_secs(args.broker_wait),
+            name: format!("blobfleet {}", role.as_str()),
+            ..AmqpOptions::default()
+        };
+        let broker: Arc<dyn Broker> =
+            AmqpBroker::connect(args.broker.expose_secret(), options).await?;
+        let stop_following = CancellationToken::new();
+        let (board, following) = Board::follow(broker.clone(), stop_following.clone()).await?;
+        Ok(Self { broker, board, metrics: Metrics::new(role)?, following, stop_following })
+    }
+
+    /// Serves metrics, where an address was given.
+    pub(super) async fn serve(
+        &self,
+        args: &BrokerArgs,
+        more: Router,
+        shutdown: &CancellationToken,
+    ) -> Result<()> {
+        if let Some(address) = args.listen {
+            serve::start(address, self.metrics.clone(), more, shutdown.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a role's work; the job log ending by a failure ends it too.
+    pub(super) async fn run(
+        &mut self,
+        work: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        tokio::select! {
+            result = work => result,
+            followed = &mut self.following => match followed {
+                Ok(result) => result,
+                Err(error) => Err(crate::failure::Failure::stop(
+                    crate::failure::Reason::Internal,
+                    format!("the job log is not followed any more: {error}"),
+                )),
+            },
+        }
+    }
+
+    /// Leaves the fleet.
+    pub(super) async fn leave(self) -> Result<()> {
+        self.stop_following.cancel();
+        self.broker.close().await
+    }
+}

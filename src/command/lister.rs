@@ -1,0 +1,139 @@
+//! The `lister` program: submits a job or joins it, and lists.
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+
+use super::fleet::Fleet;
+use super::progress::Progress;
+use super::wiring::Wiring;
+use crate::board::{self, Board, KnownJob};
+use crate::broker::Broker;
+use crate::config::{Env, ListerCli};
+use crate::destination::url::DestinationUrl;
+use crate::failure::{Failure, Reason, Result};
+use crate::job::JobId;
+use crate::lister::Lister;
+use crate::message::JobEvent;
+use crate::metrics::Role;
+use crate::reporter::summary::Summary;
+use crate::retry::RetryPolicy;
+use crate::source::client::Source;
+use crate::submit::Request;
+
+/// List tasks worked on at a time.
+const LIST_CONCURRENCY: u16 = 8;
+/// Copy tasks of a job waiting above which its listing pauses.
+const LOW_MARK: u64 = 20_000;
+
+/// Runs until the job's listing or the job is done, or until `shutdown`; gives the exit code.
+///
+/// # Errors
+/// What keeps the job from being submitted or listed.
+pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
+    let destination = cli.destination.as_deref().map(DestinationUrl::parse).transpose()?;
+    let request = match (&cli.source, &cli.destination) {
+        (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
+        (Some(_), None) => {
+            return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));
+        }
+        (None, _) => None,
+    };
+    let wiring = Wiring::new(&cli.s3, destination.as_ref(), false, env)?;
+    let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
+    fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
+    let job = match &request {
+        Some(request) => Some(submit(&*fleet.broker, request, &wiring, cli.new).await?),
+        None => None,
+    };
+    let lister = Lister {
+        broker: fleet.broker.clone(),
+        board: fleet.board.clone(),
+        clients: wiring.clients(),
+        metrics: fleet.metrics.clone(),
+        concurrency: LIST_CONCURRENCY,
+        low_mark: LOW_MARK,
+        retry: RetryPolicy::default(),
+    };
+    let stop = shutdown.child_token();
+    let watching = watch(fleet.board.clone(), job, cli.wait, stop.clone());
+    tracing::info!("lister ready");
+    let mut result = None;
+    fleet
+        .run(async {
+            let (watched, listed) = tokio::join!(watching, lister.run(stop.clone()));
+            result = watched;
+            listed
+        })
+        .await?;
+    fleet.leave().await?;
+    let Some(known) = result else { return Ok(0) };
+    match &known.end {
+        Some(end) if cli.wait => {
+            let summary = Summary::of_end(&known.spec, end);
+            Progress::new(cli.output.output_type).finish(&summary)?;
+            Ok(summary.exit_code())
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Appends the job to the log, or finds it there.
+async fn submit(
+    broker: &dyn Broker,
+    request: &Request,
+    wiring: &Wiring,
+    new: bool,
+) -> Result<JobId> {
+    let jobs = board::read(broker).await?;
+    let prefix = format!("{}-", request.identity());
+    let last = jobs.iter().filter(|job| job.spec.id.as_str().starts_with(&prefix)).last();
+    let runs = jobs.iter().filter(|job| job.spec.id.as_str().starts_with(&prefix)).count();
+    match last {
+        Some(job) if job.end.is_none() => {
+            tracing::info!(job.id = %job.spec.id, "joining the job");
+            return Ok(job.spec.id.clone());
+        }
+        Some(job) if !new => {
+            tracing::warn!(job.id = %job.spec.id, "the job has ended; --new begins another run");
+            return Ok(job.spec.id.clone());
+        }
+        _ => {}
+    }
+    let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
+    let source = Source::new(
+        request.source.endpoint.clone(),
+        wiring.credentials.clone(),
+        wiring.http.clone(),
+        wiring.clock.clone(),
+    );
+    let spec = request.plan(&source, job.clone(), wiring.clock.unix_ms()).await?;
+    tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
+    board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
+    Ok(job)
+}
+
+/// Waits for the job's listing, or its end, then cancels `stop`; without a job, for `stop`.
+async fn watch(
+    mut board: Board,
+    job: Option<JobId>,
+    to_the_end: bool,
+    stop: CancellationToken,
+) -> Option<KnownJob> {
+    let Some(job) = job else {
+        stop.cancelled().await;
+        return None;
+    };
+    loop {
+        let known = board.jobs().get(&job).cloned();
+        if let Some(known) = known
+            && (known.end.is_some() || (known.listed && !to_the_end))
+        {
+            stop.cancel();
+            return Some(known);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            followed = board.changed() => if !followed { return None },
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The four programs: from a parsed command line to running roles and an exit code.
+
+pub mod copier;
+pub mod copy;
+mod fleet;
+pub mod lister;
+mod progress;
+pub mod reporter;
+mod state;
+mod wiring;

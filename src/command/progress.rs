@@ -1,0 +1,159 @@
+//! What is shown while a job runs and when it has ended.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::config::OutputType;
+use crate::failure::{Failure, Reason, Result};
+use crate::process::print;
+use crate::reporter::summary::Summary;
+
+/// How often the line on a terminal changes.
+const LINE: Duration = Duration::from_millis(500);
+/// How often a JSON progress object is printed.
+const OBJECT: Duration = Duration::from_secs(2);
+/// Rates are over this many samples.
+const SAMPLES: usize = 20;
+
+/// The progress of one job on this terminal.
+#[derive(Debug)]
+pub(super) struct Progress {
+    output: OutputType,
+    line: Option<ProgressBar>,
+    samples: VecDeque<(Instant, u64, u64)>,
+}
+
+impl Progress {
+    pub(super) fn new(output: OutputType) -> Self {
+        let shown = output == OutputType::Text && io::stderr().is_terminal();
+        let line = shown.then(|| {
+            let line = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                line.set_style(style);
+            }
+            line
+        });
+        Self { output, line, samples: VecDeque::new() }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        if self.output == OutputType::Json { OBJECT } else { LINE }
+    }
+
+    /// Shows where the job stands.
+    pub(super) fn show(&mut self, summary: &Summary) -> Result<()> {
+        let ended = summary.objects_listed - summary.objects_open;
+        self.samples.push_back((Instant::now(), ended, summary.bytes_copied));
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        if let Some(line) = &self.line {
+            line.set_message(self.line(summary));
+            line.tick();
+        }
+        if self.output == OutputType::Json { print(&json(summary)?) } else { Ok(()) }
+    }
+
+    /// Prints the summary.
+    pub(super) fn finish(&self, summary: &Summary) -> Result<()> {
+        if let Some(line) = &self.line {
+            line.finish_and_clear();
+        }
+        match self.output {
+            OutputType::Json => print(&json(summary)?),
+            OutputType::Text => print(&text(summary)),
+        }
+    }
+
+    fn line(&self, summary: &Summary) -> String {
+        let (objects, bytes) = self.rates();
+        let mut line = format!(
+            "{} listed, {} copied, {} skipped, {} failed | {} | {objects:.0} objects/s, {}/s",
+            HumanCount(summary.objects_listed),
+            HumanCount(summary.objects_copied),
+            HumanCount(summary.objects_skipped),
+            HumanCount(summary.objects_failed),
+            BinaryBytes(summary.bytes_copied),
+            BinaryBytes(bytes),
+        );
+        if !summary.listing_complete {
+            line.push_str(" | listing");
+        } else if objects > 0.0 {
+            let open = u32::try_from(summary.objects_open).unwrap_or(u32::MAX);
+            let left = Duration::from_secs_f64(f64::from(open) / objects);
+            let written = write!(line, " | {} left", HumanDuration(left));
+            debug_assert!(written.is_ok(), "writing to a string does not fail");
+        }
+        line
+    }
+
+    /// Objects and bytes a second, over the last samples.
+    fn rates(&self) -> (f64, u64) {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return (0.0, 0);
+        };
+        let millis = (last.0 - first.0).as_millis();
+        let objects = u32::try_from(last.1 - first.1).unwrap_or(u32::MAX);
+        let bytes = u128::from(last.2 - first.2) * 1000;
+        let seconds = (last.0 - first.0).as_secs_f64();
+        if millis == 0 {
+            return (0.0, 0);
+        }
+        (f64::from(objects) / seconds, u64::try_from(bytes / millis).unwrap_or(u64::MAX))
+    }
+}
+
+fn json(summary: &Summary) -> Result<String> {
+    serde_json::to_string(summary)
+        .map_err(|error| Failure::stop(Reason::Internal, format!("summary: {error}")))
+}
+
+/// The summary for people.
+fn text(summary: &Summary) -> String {
+    let elapsed = Duration::from_secs_f64(summary.elapsed_seconds);
+    let mut lines = vec![
+        format!("Job {}: {}", summary.job_id, summary.status),
+        format!("  from     {}", summary.source),
+        format!("  to       {}", summary.destination),
+        format!(
+            "  listed   {} objects, {}",
+            HumanCount(summary.objects_listed),
+            BinaryBytes(summary.bytes_listed)
+        ),
+        format!(
+            "  copied   {} objects, {}",
+            HumanCount(summary.objects_copied),
+            BinaryBytes(summary.bytes_copied)
+        ),
+    ];
+    lines.push(counted("skipped", summary.objects_skipped, &summary.skipped_by_reason));
+    lines.push(counted("failed", summary.objects_failed, &summary.failed_by_reason));
+    if summary.ranges_failed > 0 {
+        lines.push(format!("  not listed: {} ranges", summary.ranges_failed));
+    }
+    if summary.objects_open > 0 {
+        lines.push(format!("  open     {} objects", HumanCount(summary.objects_open)));
+    }
+    lines.push(format!("  elapsed  {}", HumanDuration(elapsed)));
+    if summary.status == crate::job::JobStatus::Interrupted {
+        lines.push("Run the same command again to resume.".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn counted(
+    what: &str,
+    total: u64,
+    reasons: &std::collections::BTreeMap<String, u64>,
+) -> String {
+    let detail: Vec<_> =
+        reasons.iter().map(|(reason, count)| format!("{reason}: {}", HumanCount(*count))).collect();
+    let detail =
+        if detail.is_empty() { String::new() } else { format!(" ({})", detail.join(", ")) };
+    format!("  {what:<8} {} objects{detail}", HumanCount(total))
+}

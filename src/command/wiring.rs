@@ -1,0 +1,59 @@
+//! From flags and environment to the clients of both clouds.
+
+use std::time::Duration;
+
+use crate::clients::{Clients, Login};
+use crate::clock::Clock;
+use crate::config::{Env, SourceArgs};
+use crate::destination::url::DestinationUrl;
+use crate::failure::Result;
+use crate::http::{self, Roots};
+use crate::source::credentials::Credentials;
+
+/// The longest exchange of the shared client; single calls set shorter limits.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
+
+/// What this process signs with.
+#[derive(Clone, Debug)]
+pub(super) struct Wiring {
+    pub(super) http: reqwest::Client,
+    pub(super) credentials: Credentials,
+    pub(super) login: Login,
+    pub(super) clock: Clock,
+}
+
+impl Wiring {
+    /// Reads the credentials' sources; nothing is asked of the network yet.
+    pub(super) fn new(
+        s3: &SourceArgs,
+        destination: Option<&DestinationUrl>,
+        plain_http: bool,
+        env: Env,
+    ) -> Result<Self> {
+        let clock = Clock::system();
+        let roots = if plain_http { Roots::Only(Vec::new()) } else { Roots::System };
+        let http = http::client(&roots, LONGEST_EXCHANGE)?;
+        let credentials = if s3.s3_anonymous {
+            Credentials::anonymous()
+        } else {
+            Credentials::chain(clock.clone())
+        };
+        let login = Login { given: destination.cloned(), env };
+        Ok(Self { http, credentials, login, clock })
+    }
+
+    /// Makes sure that there is a credential for the account.
+    pub(super) async fn check_destination(&self, account: &str) -> Result<()> {
+        self.login.resolve(account, &self.http, &self.clock)?.prepare().await
+    }
+
+    /// Clients for the jobs of this process.
+    pub(super) fn clients(&self) -> Clients {
+        Clients::new(
+            self.http.clone(),
+            self.credentials.clone(),
+            self.login.clone(),
+            self.clock.clone(),
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! One delivery of one copy task: attempt it, then settle it.
+
+use super::transfer;
+use super::Shared;
+use crate::broker::Delivery;
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobId, JobSpec};
+use crate::message::{CopyId, CopyTask, Ending, Outcome};
+use crate::retry::Decision;
+
+/// Attempts the task and settles its delivery. An error stops the copier.
+pub(super) async fn handle(shared: &Shared, spec: &JobSpec, delivery: Delivery) -> Result<()> {
+    let task: CopyTask = match delivery.message.decode() {
+        Ok(task) => task,
+        Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
+        Err(failure) => return unreadable(shared, delivery, failure).await,
+    };
+    if shared.copier.board.has_ended(&spec.id) {
+        return settled(delivery.ack().await);
+    }
+    match transfer::copy(shared, spec, &task).await {
+        Ok(ending) => finish(shared, delivery, task, ending).await,
+        Err(failure) => failed(shared, delivery, task, failure).await,
+    }
+}
+
+async fn failed(
+    shared: &Shared,
+    delivery: Delivery,
+    task: CopyTask,
+    failure: Failure,
+) -> Result<()> {
+    let copier = &shared.copier;
+    copier.metrics.attempt_failures.with_label_values(&[failure.reason.as_str()]).inc();
+    let attempt = delivery.message.headers.attempt;
+    match copier.retry.decide(&failure, attempt, rand::random()) {
+        Decision::Stop => Err(failure),
+        Decision::Wait(wait) => {
+            tracing::debug!(object.key = task.object.key, attempt, ?wait, %failure, "tried again");
+            let mut message = delivery.message.clone();
+            message.headers.attempt += 1;
+            settled(delivery.again(message, wait).await)
+        }
+        Decision::GiveUp => {
+            tracing::warn!(
+                object.key = task.object.key,
+                attempts = attempt + 1,
+                reason = %failure.reason,
+                %failure,
+                "object failed"
+            );
+            let ending = Ending::Failed { reason: failure.reason, message: failure.message };
+            finish(shared, delivery, task, ending).await
+        }
+    }
+}
+
+/// Reports how the object ended; the delivery is acknowledged once the report is confirmed.
+async fn finish(
+    shared: &Shared,
+    delivery: Delivery,
+    task: CopyTask,
+    ending: Ending,
+) -> Result<()> {
+    let metrics = &shared.copier.metrics;
+    match &ending {
+        Ending::Copied { bytes, .. } => {
+            metrics.copies.with_label_values(&["copied"]).inc();
+            metrics.copied_bytes.inc_by(*bytes);
+        }
+        Ending::Skipped { .. } => metrics.copies.with_label_values(&["skipped"]).inc(),
+        Ending::Failed { .. } => metrics.copies.with_label_values(&["failed"]).inc(),
+    }
+    let outcome = Outcome {
+        id: task.id,
+        key: task.object.key,
+        size: task.object.size,
+        ending,
+        attempts: delivery.message.headers.attempt + 1,
+    };
+    shared.outcomes.report(outcome, delivery).await
+}
+
+/// A body nobody can read is a named object all the same: it fails and is parked.
+async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Result<()> {
+    let headers = &delivery.message.headers;
+    tracing::error!(job.id = headers.job, %failure, "a copy task cannot be read and is parked");
+    let outcome = Outcome {
+        id: CopyId {
+            job: JobId::new(&headers.job),
+            list_task: headers.list_task,
+            nonce: headers.nonce,
+            index: headers.index,
+            round: headers.round,
+        },
+        key: format!("(object {} of list task {})", headers.index, headers.list_task),
+        size: 0,
+        ending: Ending::Failed { reason: Reason::Undecodable, message: failure.message.clone() },
+        attempts: headers.attempt + 1,
+    };
+    shared.outcomes.publish(outcome).await?;
+    settled(delivery.park(&failure.message).await)
+}
+
+/// A settling that failed leaves the message to be delivered again: nothing is lost by it.
+fn settled(result: Result<()>) -> Result<()> {
+    if let Err(failure) = result {
+        tracing::debug!(%failure, "a copy task will be delivered again");
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! Makes a missing container once, however many objects wait for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::destination::client::Destination;
+use crate::failure::Result;
+
+/// Containers this process has made or found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Containers {
+    made: Arc<Mutex<HashMap<String, Arc<OnceCell<()>>>>>,
+}
+
+impl Containers {
+    /// Makes the container unless it has been made before; concurrent callers wait for one.
+    pub(super) async fn ensure(&self, destination: &Destination, name: &str) -> Result<()> {
+        let cell = self.made.lock().await.entry(name.to_owned()).or_default().clone();
+        cell.get_or_try_init(|| async {
+            tracing::info!(container = name, "creating the container");
+            destination.create_container(name).await.map_err(|error| error.failure)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets a container that turned out to be missing after all.
+    pub(super) async fn forget(&self, name: &str) {
+        self.made.lock().await.remove(name);
+    }
+}

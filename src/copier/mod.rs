@@ -1,0 +1,151 @@
+//! The copier: takes copy tasks, has Azure fetch the objects, reports what became of them.
+//!
+//! Order rule: copied → verified → outcome confirmed → ack. A copier keeps no state: killed at any
+//! point, its unacknowledged tasks come back to another and are copied again.
+
+mod attempt;
+mod blocks;
+mod containers;
+mod outcomes;
+pub mod plan;
+mod transfer;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::broker::Broker;
+use crate::clients::Clients;
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobId, JobSpec};
+use crate::metrics::Metrics;
+use crate::retry::RetryPolicy;
+pub(crate) use containers::Containers;
+use outcomes::Outcomes;
+
+/// Everything a copier works with.
+#[derive(Clone, Debug)]
+pub struct Copier {
+    /// Where copy tasks come from and outcomes go.
+    pub broker: Arc<dyn Broker>,
+    /// The job log as this process follows it.
+    pub board: Board,
+    /// The clouds.
+    pub clients: Clients,
+    /// Metrics of this process.
+    pub metrics: Metrics,
+    /// Objects worked on at a time, and requests in flight for blocks.
+    pub concurrency: u16,
+    /// When to try again.
+    pub retry: RetryPolicy,
+}
+
+/// What the copier's tasks share.
+#[derive(Clone, Debug)]
+struct Shared {
+    copier: Copier,
+    objects: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    outcomes: Outcomes,
+    shutdown: CancellationToken,
+}
+
+impl Copier {
+    /// Works on every running job until `shutdown`; objects begun are finished first.
+    ///
+    /// # Errors
+    /// What no copy of any object can succeed with: credentials refused by the destination, a
+    /// message of a newer version, or the broker refusing for good.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        self.metrics.in_flight_limit.set(i64::from(self.concurrency));
+        let (outcomes, publishing) = Outcomes::start(self.broker.clone());
+        let permits = usize::from(self.concurrency);
+        let shared = Shared {
+            objects: Arc::new(Semaphore::new(permits)),
+            requests: Arc::new(Semaphore::new(permits)),
+            outcomes,
+            shutdown: shutdown.child_token(),
+            copier: self,
+        };
+        let result = supervise(&shared).await;
+        shared.shutdown.cancel();
+        drop(shared);
+        publishing
+            .await
+            .map_err(|error| Failure::stop(Reason::Internal, format!("copier: {error}")))?;
+        result
+    }
+}
+
+/// Runs one worker for each running job, until shutdown or the first failure.
+async fn supervise(shared: &Shared) -> Result<()> {
+    let mut board = shared.copier.board.clone();
+    let mut working: JoinSet<(JobId, Result<()>)> = JoinSet::new();
+    let mut known: HashMap<JobId, CancellationToken> = HashMap::new();
+    let result = loop {
+        for (spec, stop) in news(&board, &mut known, &shared.shutdown) {
+            let shared = shared.clone();
+            working.spawn(async move {
+                (spec.id.clone(), worker::run(shared, spec, stop).await)
+            });
+        }
+        tokio::select! {
+            () = shared.shutdown.cancelled() => break Ok(()),
+            followed = board.changed() => if !followed { break Ok(()) },
+            Some(done) = working.join_next() => {
+                if let Err(failure) = ended(&board, done) {
+                    break Err(failure);
+                }
+            }
+        }
+    };
+    shared.shutdown.cancel();
+    while let Some(done) = working.join_next().await {
+        if let Err(failure) = ended(&board, done) {
+            tracing::debug!(%failure, "a worker stopped");
+        }
+    }
+    result
+}
+
+/// Starts jobs that are new and stops those that have ended.
+fn news(
+    board: &Board,
+    known: &mut HashMap<JobId, CancellationToken>,
+    shutdown: &CancellationToken,
+) -> Vec<(Arc<JobSpec>, CancellationToken)> {
+    let jobs = board.jobs();
+    let mut started = Vec::new();
+    for job in jobs.iter() {
+        match (known.get(&job.spec.id), &job.end) {
+            (Some(stop), Some(_)) => stop.cancel(),
+            (None, None) => {
+                let stop = shutdown.child_token();
+                known.insert(job.spec.id.clone(), stop.clone());
+                started.push((job.spec.clone(), stop));
+            }
+            _ => {}
+        }
+    }
+    started
+}
+
+fn ended(
+    board: &Board,
+    done: std::result::Result<(JobId, Result<()>), tokio::task::JoinError>,
+) -> Result<()> {
+    let (job, result) = done
+        .map_err(|error| Failure::stop(Reason::Internal, format!("a copier failed: {error}")))?;
+    match result {
+        Err(failure) if board.has_ended(&job) => {
+            tracing::debug!(job.id = %job, %failure, "the job's queues are gone");
+            Ok(())
+        }
+        other => other,
+    }
+}

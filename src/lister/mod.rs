@@ -1,0 +1,158 @@
+//! The lister: takes list tasks, lists a page each, publishes one copy task per object.
+//!
+//! Order rule: tasks confirmed → page confirmed → ack. A lister keeps no state between tasks, so
+//! it dies without loss, and any number may share a bucket: at each delivery it draws a nonce, and
+//! the ledger counts only the first listing it hears of.
+
+pub mod page;
+mod publish;
+mod walk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::broker::{Broker, Delivery, Queue};
+use crate::clients::Clients;
+use crate::failure::{Failure, Reason, Result};
+use crate::message::{Headers, ListTask, RangeFailed, Report};
+use crate::metrics::Metrics;
+use crate::retry::{Decision, RetryPolicy};
+
+/// How long a task whose job this process has not heard of yet waits for the job log.
+const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
+
+/// Everything a lister works with.
+#[derive(Clone, Debug)]
+pub struct Lister {
+    /// Where list tasks come from and copy tasks go.
+    pub broker: Arc<dyn Broker>,
+    /// The job log as this process follows it.
+    pub board: Board,
+    /// The clouds.
+    pub clients: Clients,
+    /// Metrics of this process.
+    pub metrics: Metrics,
+    /// List tasks worked on at a time.
+    pub concurrency: u16,
+    /// Copy tasks a job may have waiting before its listing pauses.
+    pub low_mark: u64,
+    /// When to try again.
+    pub retry: RetryPolicy,
+}
+
+/// Why a list task was not finished.
+enum Unfinished {
+    /// The source, or the broker: try again, or give the range up.
+    Failed(Failure),
+    /// There was no room in the copy queue for long: give the task back.
+    NoRoom,
+}
+
+impl Lister {
+    /// Works until `shutdown`; tasks begun are finished first.
+    ///
+    /// # Errors
+    /// The broker refusing for good, a message of a newer version, or credentials that nothing
+    /// can be listed with.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let mut consumer = self.broker.consume(&Queue::List, self.concurrency).await?;
+        let mut working: JoinSet<Result<()>> = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(done) = working.join_next() => finished(done)?,
+                delivery = consumer.next() => {
+                    let lister = self.clone();
+                    let shutdown = shutdown.clone();
+                    let delivery = delivery?;
+                    working.spawn(async move { lister.handle(delivery, &shutdown).await });
+                }
+            }
+        }
+        while let Some(done) = working.join_next().await {
+            finished(done)?;
+        }
+        Ok(())
+    }
+
+    async fn handle(mut self, delivery: Delivery, shutdown: &CancellationToken) -> Result<()> {
+        let task: ListTask = match delivery.message.decode() {
+            Ok(task) => task,
+            Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
+            Err(failure) => {
+                tracing::error!(%failure, "a list task cannot be read and is parked");
+                return settled(delivery.park(&failure.message).await);
+            }
+        };
+        let known = tokio::time::timeout(UNKNOWN_JOB_WAIT, self.board.wait_for(&task.job)).await;
+        let Ok(Some(job)) = known else {
+            let message = delivery.message.clone();
+            return settled(delivery.again(message, Duration::from_secs(5)).await);
+        };
+        if job.end.is_some() {
+            return settled(delivery.ack().await);
+        }
+        match self.list(&job.spec, &task, shutdown).await {
+            Ok(()) => {
+                self.metrics.pages.with_label_values(&["ok"]).inc();
+                settled(delivery.ack().await)
+            }
+            Err(Unfinished::NoRoom) => {
+                let message = delivery.message.clone();
+                settled(delivery.again(message, Duration::ZERO).await)
+            }
+            Err(Unfinished::Failed(failure)) => self.failed(delivery, task, failure).await,
+        }
+    }
+
+    async fn failed(self, delivery: Delivery, task: ListTask, failure: Failure) -> Result<()> {
+        self.metrics.pages.with_label_values(&["failed"]).inc();
+        self.metrics.attempt_failures.with_label_values(&[failure.reason.as_str()]).inc();
+        if self.board.has_ended(&task.job) {
+            return settled(delivery.ack().await);
+        }
+        let attempt = delivery.message.headers.attempt;
+        match self.retry.decide(&failure, attempt, rand::random()) {
+            Decision::Stop => Err(failure),
+            Decision::Wait(wait) => {
+                tracing::warn!(job.id = %task.job, attempt, ?wait, %failure, "listing is tried again");
+                let mut message = delivery.message.clone();
+                message.headers.attempt += 1;
+                settled(delivery.again(message, wait).await)
+            }
+            Decision::GiveUp => {
+                tracing::error!(job.id = %task.job, %failure, "a range cannot be listed");
+                let report = Report::RangeFailed(RangeFailed {
+                    job: task.job.clone(),
+                    list_task: task.id,
+                    reason: failure.reason,
+                    message: failure.message,
+                });
+                let headers = Headers { job: task.job.to_string(), ..Headers::default() };
+                match publish::report(&*self.broker, headers, &report).await {
+                    Ok(()) => settled(delivery.ack().await),
+                    Err(failure) => {
+                        tracing::warn!(%failure, "the task will be delivered again");
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A settling that failed leaves the message to be delivered again: nothing is lost by it.
+fn settled(result: Result<()>) -> Result<()> {
+    if let Err(failure) = result {
+        tracing::debug!(%failure, "a list task will be delivered again");
+    }
+    Ok(())
+}
+
+fn finished(done: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    done.map_err(|error| Failure::stop(Reason::Internal, format!("a lister failed: {error}")))?
+}

@@ -1,0 +1,261 @@
+//! Every metric, in one place: name, help, labels. Known label values start at 0.
+
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::failure::{Failure, Reason, Result};
+
+/// Which role a process plays; decides which metrics it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All three in one process.
+    Copy,
+    /// Lists.
+    Lister,
+    /// Copies.
+    Copier,
+    /// Counts.
+    Reporter,
+}
+
+impl Role {
+    /// The role's name in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Lister => "lister",
+            Self::Copier => "copier",
+            Self::Reporter => "reporter",
+        }
+    }
+}
+
+const OUTCOMES: [&str; 3] = ["copied", "skipped", "failed"];
+/// The S3 and Blob calls that are counted and timed.
+pub const OPERATIONS: [(&str, &str); 8] = [
+    ("s3", "list_objects"),
+    ("s3", "head_object"),
+    ("blob", "put_blob_from_url"),
+    ("blob", "put_block_from_url"),
+    ("blob", "put_block_list"),
+    ("blob", "get_block_list"),
+    ("blob", "head_blob"),
+    ("blob", "create_container"),
+];
+
+/// The metrics of a process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Objects that ended at this copier, by outcome.
+    pub copies: IntCounterVec,
+    /// Bytes this copier had copied.
+    pub copied_bytes: IntCounter,
+    /// Attempts that failed, by reason.
+    pub attempt_failures: IntCounterVec,
+    /// Answers that asked for a slower pace, by side.
+    pub throttled: IntCounterVec,
+    /// Requests by service, operation and result.
+    pub requests: IntCounterVec,
+    /// Duration of requests by service and operation.
+    pub request_seconds: HistogramVec,
+    /// Objects this copier is working on.
+    pub in_flight_objects: IntGauge,
+    /// How many it may work on at a time.
+    pub in_flight_limit: IntGauge,
+    /// Pages listed, by result.
+    pub pages: IntCounterVec,
+    /// Objects this lister found.
+    pub listed_objects: IntCounter,
+    /// Outcomes folded, by outcome.
+    pub outcomes: IntCounterVec,
+    /// Objects of a job, by state.
+    pub job_objects: IntGaugeVec,
+    /// Bytes of a job, by state.
+    pub job_bytes: IntGaugeVec,
+    /// Failed objects of a job, by reason.
+    pub job_failed_objects: IntGaugeVec,
+    /// Jobs, by status.
+    pub jobs: IntGaugeVec,
+    /// Messages waiting, by queue.
+    pub queue_messages: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Makes and registers what the role shows.
+    ///
+    /// # Errors
+    /// Two metrics of one name, which is a fault of this program.
+    pub fn new(role: Role) -> Result<Self> {
+        let metrics = Self::unregistered().map_err(|error| broken(&error))?;
+        metrics.register(role).map_err(|error| broken(&error))?;
+        metrics.initialise();
+        Ok(metrics)
+    }
+
+    fn unregistered() -> prometheus::Result<Self> {
+        let copied_bytes = counter("copied_bytes_total", "bytes this copier had copied")?;
+        let in_flight = gauge("in_flight_objects", "objects this copier is working on")?;
+        let limit = gauge(
+            "in_flight_limit",
+            "objects this copier may work on at a time",
+        )?;
+        let listed = counter("listed_objects_total", "objects this lister found")?;
+        let seconds = HistogramOpts::new("blobfleet_request_seconds", "duration of requests")
+            .buckets(vec![
+                0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0,
+            ]);
+        Ok(Self {
+            registry: Registry::new(),
+            copies: counters("copies_total", "objects that ended here", &["outcome"])?,
+            copied_bytes,
+            attempt_failures: counters(
+                "attempt_failures_total",
+                "attempts that failed",
+                &["reason"],
+            )?,
+            throttled: counters(
+                "throttled_total",
+                "answers that asked for a slower pace",
+                &["side"],
+            )?,
+            requests: counters(
+                "requests_total",
+                "requests to S3 and Blob",
+                &["service", "operation", "result"],
+            )?,
+            request_seconds: HistogramVec::new(seconds, &["service", "operation"])?,
+            in_flight_objects: in_flight,
+            in_flight_limit: limit,
+            pages: counters("pages_total", "pages listed", &["result"])?,
+            listed_objects: listed,
+            outcomes: counters("outcomes_total", "outcomes folded", &["outcome"])?,
+            job_objects: gauges("job_objects", "objects of a job", &["job", "state"])?,
+            job_bytes: gauges("job_bytes", "bytes of a job", &["job", "state"])?,
+            job_failed_objects: gauges(
+                "job_failed_objects",
+                "failed objects of a job",
+                &["job", "reason"],
+            )?,
+            jobs: gauges("jobs", "jobs", &["status"])?,
+            queue_messages: gauges("queue_messages", "messages waiting", &["queue"])?,
+        })
+    }
+
+    fn register(&self, role: Role) -> prometheus::Result<()> {
+        let info = gauges(
+            "build_info",
+            "version and role of this process",
+            &["version", "role"],
+        )?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION"), role.as_str()])
+            .set(1);
+        self.registry.register(Box::new(info))?;
+        let mut shown: Vec<Box<dyn Collector>> = Vec::new();
+        if matches!(role, Role::Copier | Role::Copy) {
+            shown.push(Box::new(self.copies.clone()));
+            shown.push(Box::new(self.copied_bytes.clone()));
+            shown.push(Box::new(self.in_flight_objects.clone()));
+            shown.push(Box::new(self.in_flight_limit.clone()));
+        }
+        if matches!(role, Role::Lister | Role::Copy) {
+            shown.push(Box::new(self.pages.clone()));
+            shown.push(Box::new(self.listed_objects.clone()));
+        }
+        if role == Role::Reporter {
+            shown.push(Box::new(self.outcomes.clone()));
+            shown.push(Box::new(self.job_objects.clone()));
+            shown.push(Box::new(self.job_bytes.clone()));
+            shown.push(Box::new(self.job_failed_objects.clone()));
+            shown.push(Box::new(self.jobs.clone()));
+            shown.push(Box::new(self.queue_messages.clone()));
+        } else {
+            shown.push(Box::new(self.attempt_failures.clone()));
+            shown.push(Box::new(self.throttled.clone()));
+            shown.push(Box::new(self.requests.clone()));
+            shown.push(Box::new(self.request_seconds.clone()));
+        }
+        shown
+            .into_iter()
+            .try_for_each(|collector| self.registry.register(collector))
+    }
+
+    fn initialise(&self) {
+        for outcome in OUTCOMES {
+            self.copies.with_label_values(&[outcome]);
+            self.outcomes.with_label_values(&[outcome]);
+        }
+        for reason in Reason::ALL {
+            self.attempt_failures.with_label_values(&[reason.as_str()]);
+        }
+        for side in ["source", "destination"] {
+            self.throttled.with_label_values(&[side]);
+        }
+        for (service, operation) in OPERATIONS {
+            self.request_seconds
+                .with_label_values(&[service, operation]);
+            for result in ["ok", "error"] {
+                self.requests
+                    .with_label_values(&[service, operation, result]);
+            }
+        }
+        for result in ["ok", "failed"] {
+            self.pages.with_label_values(&[result]);
+        }
+        for queue in ["list", "copy", "again", "outcome", "parked"] {
+            self.queue_messages.with_label_values(&[queue]);
+        }
+    }
+
+    /// The text Prometheus scrapes.
+    ///
+    /// # Errors
+    /// A metric that cannot be written as text, which is a fault of this program.
+    pub fn encode(&self) -> Result<String> {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .map_err(|error| broken(&error))
+    }
+
+    /// Counts and times one request.
+    pub fn request(&self, call: (&str, &str), seconds: f64, failure: Option<&Failure>) {
+        let (service, operation) = call;
+        let result = if failure.is_some() { "error" } else { "ok" };
+        self.requests
+            .with_label_values(&[service, operation, result])
+            .inc();
+        self.request_seconds
+            .with_label_values(&[service, operation])
+            .observe(seconds);
+        match failure.map(|failure| failure.reason) {
+            Some(Reason::SourceThrottled) => self.throttled.with_label_values(&["source"]).inc(),
+            Some(Reason::DestinationThrottled) => {
+                self.throttled.with_label_values(&["destination"]).inc();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn counter(name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    IntCounter::new(format!("blobfleet_{name}"), help)
+}
+
+fn gauge(name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    IntGauge::new(format!("blobfleet_{name}"), help)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(format!("blobfleet_{name}"), help), labels)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(format!("blobfleet_{name}"), help), labels)
+}
+
+fn broken(error: &prometheus::Error) -> Failure {
+    Failure::stop(Reason::Internal, format!("metrics: {error}"))
+}

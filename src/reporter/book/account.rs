@@ -1,0 +1,227 @@
+//! One job's account: totals, open list tasks, and the rules that keep them exact.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roaring::{RoaringBitmap, RoaringTreemap};
+
+use super::{Change, EndingRow, OpenPage, Waiting};
+use crate::job::{JobSpec, JobStatus, Totals};
+use crate::message::{Ending, KeyRange, ListTask, Outcome, Page, RangeFailed};
+
+/// A list task that is not done with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task {
+    /// Issued; no page accepted yet. Outcomes that came before their page wait here.
+    Issued {
+        /// What was sent.
+        task: ListTask,
+        /// Outcomes of any nonce.
+        waiting: Waiting,
+    },
+    /// A page was accepted and has open objects.
+    Open(OpenPage),
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct JobAccount {
+    /// What was submitted.
+    pub spec: Arc<JobSpec>,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// When it ended, in milliseconds since 1970.
+    pub ended_at_ms: Option<i64>,
+    /// The sums.
+    pub totals: Totals,
+    /// Has every range been listed, or given up?
+    pub listed: bool,
+    /// Number of the next list task.
+    pub next_task: u64,
+    /// List tasks not done with.
+    pub tasks: HashMap<u64, Task>,
+    /// List tasks done with.
+    pub closed: RoaringTreemap,
+}
+
+impl JobAccount {
+    /// An account with nothing in it.
+    pub fn new(spec: Arc<JobSpec>) -> Self {
+        Self {
+            spec,
+            status: JobStatus::Running,
+            ended_at_ms: None,
+            totals: Totals::default(),
+            listed: false,
+            next_task: 0,
+            tasks: HashMap::new(),
+            closed: RoaringTreemap::new(),
+        }
+    }
+
+    /// Notes that no list task waits for its page any more; true when that is news.
+    pub fn complete_listing(&mut self) -> bool {
+        let complete = self
+            .tasks
+            .values()
+            .all(|task| matches!(task, Task::Open(_)));
+        let news = complete && !self.listed;
+        self.listed |= complete;
+        news
+    }
+
+    /// Issues the next list task.
+    pub fn issue(&mut self, root: u32, range: KeyRange) -> Change {
+        let task = ListTask {
+            job: self.spec.id.clone(),
+            id: self.next_task,
+            root,
+            range,
+            round: 0,
+        };
+        self.next_task += 1;
+        self.tasks.insert(
+            task.id,
+            Task::Issued {
+                task: task.clone(),
+                waiting: Vec::new(),
+            },
+        );
+        Change::Issued(task)
+    }
+
+    /// Accepts the first page of a list task; any other changes nothing.
+    pub fn accept(&mut self, page: Page, changes: &mut Vec<Change>) {
+        let Some(Task::Issued { task, waiting }) = self.tasks.get_mut(&page.list_task) else {
+            return;
+        };
+        let (task, waiting) = (task.clone(), std::mem::take(waiting));
+        let id = page.list_task;
+        self.totals.pages += 1;
+        self.totals.listed += u64::from(page.objects);
+        self.totals.listed_bytes += page.bytes;
+        self.totals.filtered += u64::from(page.filtered);
+        self.tasks.insert(
+            id,
+            Task::Open(OpenPage {
+                nonce: page.nonce,
+                objects: page.objects,
+                round: task.round,
+                done: RoaringBitmap::new(),
+            }),
+        );
+        for range in page.next {
+            changes.push(self.issue(task.root, range));
+        }
+        for decided in page.decided {
+            let row = EndingRow {
+                job: page.job.clone(),
+                list_task: id,
+                index: decided.index,
+                key: decided.key,
+                size: decided.size,
+                ending: decided.ending,
+            };
+            self.end(row, changes);
+        }
+        if !waiting.is_empty() {
+            changes.push(Change::WaitingTaken(page.job.clone(), id));
+        }
+        for outcome in waiting {
+            self.fold(outcome, changes);
+        }
+        changes.push(Change::Totals(page.job.clone()));
+        self.close_if_done(id, changes);
+    }
+
+    /// Folds one outcome: applied, kept for its page, or dropped as a repetition.
+    pub fn fold(&mut self, outcome: Outcome, changes: &mut Vec<Change>) {
+        let id = outcome.id.list_task;
+        match self.tasks.get_mut(&id) {
+            None => {}
+            Some(Task::Issued { waiting, .. }) => {
+                waiting.push(outcome.clone());
+                changes.push(Change::Waiting(outcome));
+            }
+            Some(Task::Open(page)) => {
+                if page.nonce != outcome.id.nonce || outcome.id.round < page.round {
+                    return;
+                }
+                let row = EndingRow {
+                    job: outcome.id.job,
+                    list_task: id,
+                    index: outcome.id.index,
+                    key: outcome.key,
+                    size: outcome.size,
+                    ending: outcome.ending,
+                };
+                self.end(row, changes);
+                self.close_if_done(id, changes);
+            }
+        }
+    }
+
+    /// Closes a list task that cannot be listed; one with a page changes nothing.
+    pub fn range_failed(&mut self, failed: RangeFailed, changes: &mut Vec<Change>) {
+        let id = failed.list_task;
+        let Some(Task::Issued { .. }) = self.tasks.get(&id) else {
+            return;
+        };
+        self.totals.ranges_failed += 1;
+        changes.push(Change::WaitingTaken(failed.job.clone(), id));
+        changes.push(Change::RangeFailed(failed));
+        self.close(id, changes);
+    }
+
+    fn end(&mut self, row: EndingRow, changes: &mut Vec<Change>) {
+        let Some(Task::Open(page)) = self.tasks.get_mut(&row.list_task) else {
+            return;
+        };
+        if !page.mark(row.index) {
+            return;
+        }
+        count(&mut self.totals, &row.ending);
+        changes.push(Change::Marked(row.job.clone(), row.list_task));
+        changes.push(Change::Totals(row.job.clone()));
+        if !matches!(row.ending, Ending::Copied { .. }) {
+            changes.push(Change::Ending(row));
+        }
+    }
+
+    fn close_if_done(&mut self, id: u64, changes: &mut Vec<Change>) {
+        if let Some(Task::Open(page)) = self.tasks.get(&id) {
+            if page.is_done() {
+                self.close(id, changes);
+            } else {
+                changes.push(Change::Marked(self.spec.id.clone(), id));
+            }
+        }
+    }
+
+    fn close(&mut self, id: u64, changes: &mut Vec<Change>) {
+        self.tasks.remove(&id);
+        self.closed.insert(id);
+        changes.push(Change::Closed(self.spec.id.clone(), id));
+        changes.push(Change::Totals(self.spec.id.clone()));
+    }
+}
+
+fn count(totals: &mut Totals, ending: &Ending) {
+    match ending {
+        Ending::Copied { bytes, .. } => {
+            totals.copied += 1;
+            totals.copied_bytes += bytes;
+        }
+        Ending::Skipped { reason } => {
+            totals.skipped += 1;
+            *totals.skipped_by_reason.entry(reason.clone()).or_default() += 1;
+        }
+        Ending::Failed { reason, .. } => {
+            totals.failed += 1;
+            *totals
+                .failed_by_reason
+                .entry(reason.to_string())
+                .or_default() += 1;
+        }
+    }
+}

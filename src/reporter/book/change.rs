@@ -1,0 +1,48 @@
+//! The durable effects of the ledger's rules.
+
+use crate::job::{JobEnd, JobId};
+use crate::message::{Ending, ListTask, Outcome, RangeFailed};
+
+/// One thing to write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A job's account was opened.
+    Opened(JobId),
+    /// A job's totals changed.
+    Totals(JobId),
+    /// A list task was issued: remember it and send it.
+    Issued(ListTask),
+    /// A page's marks changed.
+    Marked(JobId, u64),
+    /// A list task is done with.
+    Closed(JobId, u64),
+    /// An object was skipped or failed.
+    Ending(EndingRow),
+    /// An outcome waits for its page.
+    Waiting(Outcome),
+    /// The outcomes that waited for this list task were used up.
+    WaitingTaken(JobId, u64),
+    /// A range could not be listed.
+    RangeFailed(RangeFailed),
+    /// A job's listing is complete: tell everybody.
+    Listed(JobId),
+    /// A job ended: tell everybody and remove its queues.
+    Ended(JobEnd),
+}
+
+/// An object that was skipped or failed, as `jobs show` lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndingRow {
+    /// The job.
+    pub job: JobId,
+    /// The list task that found it.
+    pub list_task: u64,
+    /// Its place in that listing.
+    pub index: u32,
+    /// The key.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// How it ended.
+    pub ending: Ending,
+}

@@ -1,0 +1,113 @@
+//! The ledger's rules, without disk or clock: what counts, once, whatever comes twice.
+//!
+//! A list task is accepted with the first nonce that reports a page for it; outcomes count for
+//! that nonce only, each index once. Everything that arrives is either applied, kept until its
+//! page arrives, or dropped as a repetition. [`Book::apply`] returns the durable effects as
+//! [`Change`]s, which [`super::ledger`] writes in one transaction.
+
+mod account;
+mod change;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use account::{JobAccount, Task};
+pub use change::{Change, EndingRow};
+pub use page::OpenPage;
+
+use crate::job::{JobEnd, JobId, JobSpec, JobStatus};
+use crate::message::{KeyRange, Outcome, Page, RangeFailed, Report};
+
+/// All jobs and their accounts.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// By id.
+    pub jobs: BTreeMap<JobId, JobAccount>,
+}
+
+impl Book {
+    /// Opens an account for a job; a job known already changes nothing.
+    pub fn submit(&mut self, spec: &JobSpec) -> Vec<Change> {
+        if self.jobs.contains_key(&spec.id) {
+            return Vec::new();
+        }
+        let mut account = JobAccount::new(Arc::new(spec.clone()));
+        let mut changes = vec![Change::Opened(spec.id.clone())];
+        for root in 0..spec.roots.len() {
+            let root = u32::try_from(root).unwrap_or(u32::MAX);
+            changes.push(account.issue(root, KeyRange::default()));
+        }
+        self.jobs.insert(spec.id.clone(), account);
+        changes
+    }
+
+    /// Takes one report into account.
+    pub fn apply(&mut self, report: Report) -> Vec<Change> {
+        match report {
+            Report::Page(page) => self.accept(page),
+            Report::RangeFailed(failed) => self.range_failed(failed),
+            Report::Outcomes(outcomes) => {
+                let mut changes = Vec::new();
+                for outcome in outcomes {
+                    if let Some(account) = self.running(&outcome.id.job) {
+                        account.fold(outcome, &mut changes);
+                    }
+                }
+                changes
+            }
+        }
+    }
+
+    /// Notes listings that are complete, and ends every running job with nothing left to do.
+    pub fn settle(&mut self, now_ms: i64) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let running = self
+            .jobs
+            .iter_mut()
+            .filter(|(_, a)| a.status == JobStatus::Running);
+        for (id, account) in running {
+            if account.complete_listing() {
+                changes.push(Change::Listed(id.clone()));
+            }
+            if account.tasks.is_empty() {
+                account.status = account.totals.final_status();
+                account.ended_at_ms = Some(now_ms);
+                changes.push(Change::Ended(JobEnd {
+                    job: id.clone(),
+                    status: account.status,
+                    ended_at_ms: now_ms,
+                    totals: account.totals.clone(),
+                }));
+            }
+        }
+        changes
+    }
+
+    fn running(&mut self, job: &JobId) -> Option<&mut JobAccount> {
+        self.jobs
+            .get_mut(job)
+            .filter(|account| account.status == JobStatus::Running)
+    }
+
+    fn accept(&mut self, page: Page) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let Some(account) = self.running(&page.job.clone()) {
+            account.accept(page, &mut changes);
+        }
+        changes
+    }
+
+    fn range_failed(&mut self, failed: RangeFailed) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let Some(account) = self.running(&failed.job.clone()) {
+            account.range_failed(failed, &mut changes);
+        }
+        changes
+    }
+}
+
+/// What waits in memory for its page, as it is stored.
+pub(super) type Waiting = Vec<Outcome>;

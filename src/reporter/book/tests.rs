@@ -1,0 +1,204 @@
+//! The rules, one by one.
+
+use super::*;
+use crate::failure::Reason;
+use crate::job::{CopyOptions, Root, Scope, SourceEndpoint};
+use crate::message::{CopyId, Decided, Ending};
+
+fn spec(roots: usize) -> JobSpec {
+    let root = Root {
+        bucket: "b".into(),
+        region: "us-east-1".into(),
+        scope: Scope::Prefix {
+            prefix: String::new(),
+            top_level_only: false,
+        },
+        container: "c".into(),
+        blob_prefix: String::new(),
+        strip: 0,
+        refused: None,
+    };
+    JobSpec {
+        id: JobId::new("j-1"),
+        source: "s3://b".into(),
+        destination: "http://d/a/c".into(),
+        endpoint: SourceEndpoint::Custom {
+            url: "http://s".into(),
+        },
+        account: "http://d/a".into(),
+        roots: vec![root; roots],
+        options: CopyOptions {
+            put_blob_size: 1,
+            block_size: 1,
+            preserve_properties: true,
+        },
+        submitted_at_ms: 0,
+    }
+}
+
+fn page(list_task: u64, nonce: u64, objects: u32, next: Vec<KeyRange>) -> Report {
+    Report::Page(Page {
+        job: JobId::new("j-1"),
+        list_task,
+        nonce,
+        objects,
+        bytes: u64::from(objects) * 10,
+        filtered: 0,
+        decided: Vec::new(),
+        next,
+    })
+}
+
+fn copied(list_task: u64, nonce: u64, index: u32) -> Report {
+    let id = CopyId {
+        job: JobId::new("j-1"),
+        list_task,
+        nonce,
+        index,
+        round: 0,
+    };
+    let ending = Ending::Copied {
+        bytes: 10,
+        crc64: None,
+    };
+    Report::Outcomes(vec![Outcome {
+        id,
+        key: format!("k{index}"),
+        size: 10,
+        ending,
+        attempts: 1,
+    }])
+}
+
+fn book(roots: usize) -> Book {
+    let mut book = Book::default();
+    book.submit(&spec(roots));
+    book
+}
+
+fn account(book: &Book) -> &JobAccount {
+    &book.jobs[&JobId::new("j-1")]
+}
+
+#[test]
+fn only_the_first_nonce_of_a_list_task_counts() {
+    let mut book = book(1);
+    book.apply(page(0, 7, 3, vec![]));
+    book.apply(page(0, 8, 5, vec![KeyRange::default()]));
+    assert_eq!(account(&book).totals.listed, 3);
+    assert_eq!(
+        account(&book).next_task,
+        1,
+        "the refused page's ranges are not issued"
+    );
+    book.apply(copied(0, 8, 0));
+    assert_eq!(account(&book).totals.copied, 0, "nor do its copies count");
+    book.apply(copied(0, 7, 0));
+    assert_eq!(account(&book).totals.copied, 1);
+}
+
+#[test]
+fn an_outcome_counts_once_however_often_it_comes() {
+    let mut book = book(1);
+    book.apply(page(0, 7, 2, vec![]));
+    for _ in 0..3 {
+        book.apply(copied(0, 7, 1));
+    }
+    book.apply(copied(0, 7, 2));
+    assert_eq!(
+        account(&book).totals.copied,
+        1,
+        "index 2 is outside of the page"
+    );
+    assert_eq!(account(&book).totals.open(), 1);
+}
+
+#[test]
+fn outcomes_that_come_before_their_page_wait_for_it() {
+    let mut book = book(1);
+    book.apply(copied(0, 7, 0));
+    book.apply(copied(0, 9, 0));
+    assert_eq!(account(&book).totals, crate::job::Totals::default());
+    let changes = book.apply(page(0, 7, 1, vec![]));
+    assert_eq!(account(&book).totals.copied, 1);
+    assert!(changes.contains(&Change::WaitingTaken(JobId::new("j-1"), 0)));
+    assert!(changes.contains(&Change::Closed(JobId::new("j-1"), 0)));
+}
+
+#[test]
+fn a_job_ends_when_nothing_is_issued_or_open() {
+    let mut book = book(2);
+    book.apply(page(0, 7, 0, vec![]));
+    assert_eq!(book.settle(5), vec![]);
+    book.apply(page(1, 8, 1, vec![]));
+    assert_eq!(book.settle(6), vec![Change::Listed(JobId::new("j-1"))]);
+    book.apply(copied(1, 8, 0));
+    let end = book.settle(9);
+    assert!(
+        matches!(&end[..], [Change::Ended(end)] if end.status == JobStatus::Completed
+        && end.ended_at_ms == 9 && end.totals.copied == 1)
+    );
+    assert_eq!(book.settle(10), vec![], "it ends once");
+    book.apply(copied(1, 8, 0));
+    assert_eq!(
+        account(&book).totals.copied,
+        1,
+        "what comes after the end changes nothing"
+    );
+}
+
+#[test]
+fn what_the_lister_decided_is_booked_with_its_page() {
+    let mut book = book(1);
+    let Report::Page(mut listed) = page(0, 7, 2, vec![]) else {
+        unreachable!()
+    };
+    let skipped = Ending::Skipped {
+        reason: "folder_marker".into(),
+    };
+    let failed = Ending::Failed {
+        reason: Reason::ContainerRejected,
+        message: "no".into(),
+    };
+    listed.decided = vec![
+        Decided {
+            index: 0,
+            key: "d/".into(),
+            size: 0,
+            ending: skipped,
+        },
+        Decided {
+            index: 1,
+            key: "x".into(),
+            size: 20,
+            ending: failed,
+        },
+    ];
+    let changes = book.apply(Report::Page(listed));
+    let rows: Vec<_> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Ending(row) => Some(row.key.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rows, ["d/", "x"]);
+    let totals = &account(&book).totals;
+    assert_eq!((totals.skipped, totals.failed, totals.open()), (1, 1, 0));
+    assert_eq!(totals.failed_by_reason["container_rejected"], 1);
+}
+
+#[test]
+fn a_range_that_cannot_be_listed_ends_the_job_with_errors() {
+    let mut book = book(1);
+    book.apply(Report::RangeFailed(RangeFailed {
+        job: JobId::new("j-1"),
+        list_task: 0,
+        reason: Reason::SourceDenied,
+        message: "bucket b: AccessDenied".into(),
+    }));
+    book.apply(page(0, 7, 3, vec![]));
+    assert_eq!(account(&book).totals.listed, 0, "its page comes too late");
+    let end = book.settle(1);
+    assert!(matches!(&end[..], [_, Change::Ended(end)] if end.status == JobStatus::Failed));
+}

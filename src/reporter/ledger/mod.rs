@@ -1,0 +1,150 @@
+//! The ledger on disk: the one place that decides what counts.
+//!
+//! Constraint: everything that lets a message be acknowledged is in the transaction that
+//! [`Ledger::fold`] commits before it returns. The rules are in [`super::book`]; this module only
+//! stores and restores them. Numbers above `i64::MAX` (nonces) are stored as the same 64 bits.
+
+mod outbox;
+mod query;
+mod restore;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use outbox::{Outgoing, Parcel};
+pub use query::{EndingKind, EndingLine, RangeLine};
+
+use super::book::{Book, Change};
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobId, JobSpec};
+use crate::message::Report;
+
+/// The file's name within a state folder.
+pub const FILE: &str = "ledger.sqlite";
+
+/// The ledger, opened for writing.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    db: Connection,
+    book: Book,
+    id: String,
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in `dir`.
+    ///
+    /// # Errors
+    /// The folder or file cannot be read or written, is corrupt, or is of a newer version.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        let db = Connection::open(&path)
+            .map_err(failed)
+            .map_err(|failure| named(&path, failure))?;
+        schema::prepare(&db).map_err(|failure| named(&path, failure))?;
+        let id = write::ledger_id(&db).map_err(|failure| named(&path, failure))?;
+        let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
+        Ok(Self { path, db, book, id })
+    }
+
+    /// Opens a ledger for reading only, beside a process that writes it.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`]; there must be a ledger already.
+    pub fn open_read_only(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags)
+            .map_err(failed)
+            .map_err(|failure| named(&path, failure))?;
+        schema::version(&db).map_err(|failure| named(&path, failure))?;
+        let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
+        Ok(Self {
+            path,
+            db,
+            book,
+            id: String::new(),
+        })
+    }
+
+    /// Random id of this ledger's state, the same for its whole life.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The accounts as last committed.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Opens a job's account and issues its first list tasks; durable on return.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn submit(&mut self, spec: &JobSpec, now_ms: i64) -> Result<()> {
+        self.commit(now_ms, |book| book.submit(spec))
+    }
+
+    /// Takes reports into account, all of them or none; durable on return.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed, and the reports may be given again.
+    pub fn fold(&mut self, reports: Vec<Report>, now_ms: i64) -> Result<()> {
+        self.commit(now_ms, |book| {
+            reports.into_iter().flat_map(|r| book.apply(r)).collect()
+        })
+    }
+
+    /// Forgets a job's account altogether, so that it can be submitted afresh.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn forget(&mut self, job: &JobId) -> Result<()> {
+        write::forget(&mut self.db, job).map_err(|failure| named(&self.path, failure))?;
+        self.book.jobs.remove(job);
+        Ok(())
+    }
+
+    fn commit(&mut self, now_ms: i64, apply: impl FnOnce(&mut Book) -> Vec<Change>) -> Result<()> {
+        let mut changes = apply(&mut self.book);
+        changes.extend(self.book.settle(now_ms));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let written = write::changes(&mut self.db, &self.book, &changes);
+        if let Err(failure) = written {
+            self.book = restore::book(&self.db).map_err(|failure| named(&self.path, failure))?;
+            return Err(named(&self.path, failure));
+        }
+        Ok(())
+    }
+}
+
+/// What a failure of SQLite means.
+pub(crate) fn failed(error: rusqlite::Error) -> Failure {
+    use rusqlite::ErrorCode;
+    let remedy = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "free some space and start again",
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "choose a folder that can be written with --state"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the file is damaged; restore it or begin with another --state folder"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process holds it; wait for it or stop it"
+        }
+        _ => "look at the disk",
+    };
+    Failure::stop(Reason::LocalState, format!("{error}: {remedy}"))
+}
+
+fn named(path: &Path, mut failure: Failure) -> Failure {
+    failure.message = format!("{}: {}", path.display(), failure.message);
+    failure
+}

@@ -1,0 +1,69 @@
+//! The ledger's file: tables and their version.
+//!
+//! WAL and `synchronous=FULL`: what a transaction committed survives a loss of power
+//! (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+
+use rusqlite::Connection;
+
+use super::failed;
+use crate::failure::{Failure, Reason, Result};
+
+/// Written into `user_version`.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE job(
+  id TEXT PRIMARY KEY, number INTEGER NOT NULL,
+  spec BLOB NOT NULL, account BLOB NOT NULL, closed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE list_task(
+  job TEXT NOT NULL, id INTEGER NOT NULL, body BLOB NOT NULL,
+  nonce INTEGER, objects INTEGER, round INTEGER, done BLOB,
+  PRIMARY KEY(job, id)) WITHOUT ROWID;
+CREATE TABLE waiting(
+  job TEXT NOT NULL, list_task INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY(job, list_task, seq)) WITHOUT ROWID;
+CREATE TABLE ending(
+  job TEXT NOT NULL, list_task INTEGER NOT NULL, idx INTEGER NOT NULL,
+  kind TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
+  reason TEXT NOT NULL, message TEXT NOT NULL,
+  PRIMARY KEY(job, list_task, idx)) WITHOUT ROWID;
+CREATE TABLE range_failure(
+  job TEXT NOT NULL, list_task INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
+  PRIMARY KEY(job, list_task)) WITHOUT ROWID;
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+";
+
+/// Sets the connection up and makes the tables of a new file.
+pub(super) fn prepare(db: &Connection) -> Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")
+        .map_err(failed)?;
+    db.pragma_update(None, "synchronous", "FULL")
+        .map_err(failed)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))
+        .map_err(failed)?;
+    let version = version(db)?;
+    if version == 0 {
+        db.execute_batch(&format!(
+            "BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;"
+        ))
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Refuses a file of a newer version.
+pub(super) fn version(db: &Connection) -> Result<i64> {
+    let version: i64 = db
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(failed)?;
+    if version > VERSION {
+        return Err(Failure::stop(
+            Reason::NewerVersion,
+            format!(
+                "the ledger has version {version}, this program knows {VERSION}: upgrade blobfleet"
+            ),
+        ));
+    }
+    Ok(version)
+}

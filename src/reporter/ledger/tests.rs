@@ -1,0 +1,177 @@
+//! What was committed is what is there after a restart, whatever came in between.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::failure::Reason;
+use crate::job::{CopyOptions, JobStatus, Root, Scope, SourceEndpoint};
+use crate::message::{CopyId, Decided, Ending, KeyRange, Outcome, Page, RangeFailed};
+use crate::reporter::book::JobAccount;
+
+const JOB: &str = "j-1";
+
+fn spec() -> JobSpec {
+    let root = Root {
+        bucket: "b".into(),
+        region: "us-east-1".into(),
+        scope: Scope::Prefix { prefix: String::new(), top_level_only: false },
+        container: "c".into(),
+        blob_prefix: String::new(),
+        strip: 0,
+        refused: None,
+    };
+    JobSpec {
+        id: JobId::new(JOB),
+        source: "s3://b".into(),
+        destination: "http://d/a/c".into(),
+        endpoint: SourceEndpoint::Custom { url: "http://s".into() },
+        account: "http://d/a".into(),
+        roots: vec![root.clone(), root],
+        options: CopyOptions { put_blob_size: 1, block_size: 1, preserve_properties: true },
+        submitted_at_ms: 0,
+    }
+}
+
+fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> Report {
+    let ending = || Ending::Skipped { reason: "folder_marker".into() };
+    Report::Page(Page {
+        job: JobId::new(JOB),
+        list_task,
+        nonce,
+        objects: objects + decided,
+        bytes: 10,
+        filtered: 1,
+        decided: (0..decided)
+            .map(|index| Decided { index, key: format!("d{index}/"), size: 0, ending: ending() })
+            .collect(),
+        next: vec![KeyRange::default(); next],
+    })
+}
+
+fn outcome(list_task: u64, nonce: u64, index: u32, ok: bool) -> Outcome {
+    let failed = Ending::Failed { reason: Reason::SourceDenied, message: "no".into() };
+    Outcome {
+        id: CopyId { job: JobId::new(JOB), list_task, nonce, index, round: 0 },
+        key: format!("k{index}"),
+        size: 5,
+        ending: if ok { Ending::Copied { bytes: 5, crc64: Some(7) } } else { failed },
+        attempts: 1,
+    }
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let task = 0u64..4;
+    let nonce = prop_oneof![Just(1u64), Just(u64::MAX)];
+    prop_oneof![
+        (task.clone(), nonce.clone(), 0u32..4, 0u32..3, 0usize..2)
+            .prop_map(|(task, nonce, n, decided, next)| page(task, nonce, n, decided, next)),
+        proptest::collection::vec((task.clone(), nonce, 0u32..6, any::<bool>()), 1..5).prop_map(
+            |all| Report::Outcomes(
+                all.into_iter().map(|(t, n, i, ok)| outcome(t, n, i, ok)).collect()
+            )
+        ),
+        task.prop_map(|list_task| Report::RangeFailed(RangeFailed {
+            job: JobId::new(JOB),
+            list_task,
+            reason: Reason::SourceDenied,
+            message: "bucket b: AccessDenied".into(),
+        })),
+    ]
+}
+
+fn account(ledger: &Ledger) -> &JobAccount {
+    &ledger.book().jobs[&JobId::new(JOB)]
+}
+
+fn assert_same(before: &JobAccount, after: &JobAccount) {
+    assert_eq!(before.totals, after.totals);
+    assert_eq!(before.tasks, after.tasks);
+    assert_eq!(before.closed, after.closed);
+    assert_eq!(before.next_task, after.next_task);
+    assert_eq!(before.status, after.status);
+    assert_eq!(before.listed, after.listed);
+    assert_eq!(before.ended_at_ms, after.ended_at_ms);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_restart_forgets_and_invents_nothing(
+        batches in proptest::collection::vec(proptest::collection::vec(report(), 1..6), 1..6)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        ledger.submit(&spec(), 1).unwrap();
+        for batch in batches {
+            ledger.fold(batch, 2).unwrap();
+            let totals = &account(&ledger).totals;
+            prop_assert!(totals.copied + totals.skipped + totals.failed <= totals.listed);
+            let rows = ledger.endings(&JobId::new(JOB), EndingKind::Failed, 1000).unwrap();
+            prop_assert_eq!(rows.len() as u64, totals.failed);
+            let rows = ledger.endings(&JobId::new(JOB), EndingKind::Skipped, 1000).unwrap();
+            prop_assert_eq!(rows.len() as u64, totals.skipped);
+            let before = account(&ledger).clone();
+            let id = ledger.id().to_owned();
+            drop(ledger);
+            ledger = Ledger::open(dir.path()).unwrap();
+            prop_assert_eq!(ledger.id(), id);
+            assert_same(&before, account(&ledger));
+        }
+    }
+}
+
+#[test]
+fn list_work_stays_in_the_outbox_until_it_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.submit(&spec(), 1).unwrap();
+    let first = ledger.outgoing().unwrap();
+    let tasks: Vec<_> = first
+        .iter()
+        .map(|outgoing| match &outgoing.parcel {
+            Parcel::List(task) => (task.id, task.root),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(tasks, [(0, 0), (1, 1)]);
+    drop(ledger);
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    assert_eq!(ledger.outgoing().unwrap(), first, "sent identically until confirmed");
+    ledger.sent(&[first[0].seq]).unwrap();
+    assert_eq!(ledger.outgoing().unwrap(), first[1..]);
+}
+
+#[test]
+fn a_job_that_ends_is_announced_with_its_totals() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.submit(&spec(), 1).unwrap();
+    let done = Report::Outcomes(vec![outcome(0, 9, 0, true)]);
+    ledger.fold(vec![page(0, 9, 1, 0, 0), page(1, 3, 0, 0, 0), done], 77).unwrap();
+    let parcels = ledger.outgoing().unwrap();
+    let Some(Parcel::Ended(end)) = parcels.last().map(|outgoing| &outgoing.parcel) else {
+        panic!("{parcels:?}");
+    };
+    assert_eq!((end.status, end.ended_at_ms), (JobStatus::Completed, 77));
+    assert_eq!((end.totals.listed, end.totals.copied), (1, 1));
+    ledger.forget(&JobId::new(JOB)).unwrap();
+    assert!(ledger.book().jobs.is_empty());
+}
+
+#[test]
+fn files_it_cannot_use_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Ledger::open(dir.path()).unwrap());
+    let db = Connection::open(dir.path().join(FILE)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    let newer = Ledger::open(dir.path()).unwrap_err();
+    assert_eq!(newer.reason, Reason::NewerVersion);
+    assert!(newer.message.contains("version 99") && newer.message.contains("upgrade"), "{newer}");
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(FILE), vec![b'x'; 8192]).unwrap();
+    let damaged = Ledger::open(dir.path()).unwrap_err();
+    assert!(damaged.message.contains(FILE) && damaged.message.contains("damaged"), "{damaged}");
+}

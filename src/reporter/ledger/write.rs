@@ -1,0 +1,260 @@
+//! Writes the changes of the book in one transaction.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::failed;
+use super::outbox::{self, Parcel};
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobId, JobStatus, Totals};
+use crate::message::{Ending, ListTask, Outcome, encode};
+use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Task};
+
+/// What of an account is stored as one value.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredAccount {
+    pub(super) status: JobStatus,
+    pub(super) ended_at_ms: Option<i64>,
+    pub(super) totals: Totals,
+    pub(super) listed: bool,
+    pub(super) next_task: u64,
+}
+
+/// The same 64 bits as SQLite's signed integer.
+pub(super) fn bits(value: u64) -> i64 {
+    i64::from_ne_bytes(value.to_ne_bytes())
+}
+
+/// The id of this ledger's state; drawn when the file is new.
+pub(super) fn ledger_id(db: &Connection) -> Result<String> {
+    let known: Option<String> = db
+        .query_row("SELECT value FROM meta WHERE key='ledger'", [], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map_err(failed)?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let id = format!("{:016x}", rand::random::<u64>());
+    db.execute("INSERT INTO meta(key, value) VALUES('ledger', ?1)", [&id])
+        .map_err(failed)?;
+    Ok(id)
+}
+
+/// Writes all changes, or none.
+pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> Result<()> {
+    let transaction = db.transaction().map_err(failed)?;
+    let mut accounts = BTreeSet::new();
+    let mut pages = BTreeSet::new();
+    let mut closed = BTreeSet::new();
+    for change in changes {
+        match change {
+            Change::Opened(job) => {
+                insert_job(&transaction, book, job)?;
+            }
+            Change::Totals(job) => {
+                accounts.insert(job);
+            }
+            Change::Issued(task) => {
+                issue(&transaction, task)?;
+                accounts.insert(&task.job);
+            }
+            Change::Marked(job, id) => {
+                pages.insert((job, *id));
+            }
+            Change::Closed(job, id) => {
+                closed.insert((job, *id));
+                accounts.insert(job);
+            }
+            Change::Ending(row) => insert_ending(&transaction, row)?,
+            Change::Waiting(outcome) => insert_waiting(&transaction, outcome)?,
+            Change::WaitingTaken(job, id) => {
+                run(
+                    &transaction,
+                    "DELETE FROM waiting WHERE job=?1 AND list_task=?2",
+                    (job.as_str(), bits(*id)),
+                )?;
+            }
+            Change::RangeFailed(range) => {
+                run(
+                    &transaction,
+                    "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)",
+                    (
+                        range.job.as_str(),
+                        bits(range.list_task),
+                        range.reason.as_str(),
+                        &range.message,
+                    ),
+                )?;
+            }
+            Change::Listed(job) => {
+                outbox::put(&transaction, &Parcel::Listed(job.clone()))?;
+                accounts.insert(job);
+            }
+            Change::Ended(end) => {
+                outbox::put(&transaction, &Parcel::Ended(end.clone()))?;
+                accounts.insert(&end.job);
+            }
+        }
+    }
+    for (job, id) in &closed {
+        run(
+            &transaction,
+            "DELETE FROM list_task WHERE job=?1 AND id=?2",
+            (job.as_str(), bits(*id)),
+        )?;
+    }
+    for (job, id) in pages.difference(&closed) {
+        if let Some(Task::Open(page)) = account(book, job)?.tasks.get(id) {
+            update_page(&transaction, job, *id, page)?;
+        }
+    }
+    for job in accounts {
+        update_account(&transaction, account(book, job)?)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// Removes every trace of a job.
+pub(super) fn forget(db: &mut Connection, job: &JobId) -> Result<()> {
+    let transaction = db.transaction().map_err(failed)?;
+    for table in ["list_task", "waiting", "ending", "range_failure"] {
+        run(
+            &transaction,
+            &format!("DELETE FROM {table} WHERE job=?1"),
+            [job.as_str()],
+        )?;
+    }
+    run(&transaction, "DELETE FROM job WHERE id=?1", [job.as_str()])?;
+    transaction.commit().map_err(failed)
+}
+
+fn account<'a>(book: &'a Book, job: &JobId) -> Result<&'a JobAccount> {
+    book.jobs
+        .get(job)
+        .ok_or_else(|| Failure::stop(Reason::Internal, format!("job {job} has no account")))
+}
+
+fn insert_job(db: &Transaction<'_>, book: &Book, job: &JobId) -> Result<()> {
+    let account = account(book, job)?;
+    run(
+        db,
+        "INSERT INTO job(id, number, spec, account, closed)
+         VALUES(?1, (SELECT COALESCE(MAX(number), 0) + 1 FROM job), ?2, ?3, ?4)",
+        (
+            job.as_str(),
+            &encode(&*account.spec)?[..],
+            &stored(account)?[..],
+            closed(account)?,
+        ),
+    )
+}
+
+fn update_account(db: &Transaction<'_>, account: &JobAccount) -> Result<()> {
+    run(
+        db,
+        "UPDATE job SET account=?2, closed=?3 WHERE id=?1",
+        (
+            account.spec.id.as_str(),
+            &stored(account)?[..],
+            closed(account)?,
+        ),
+    )
+}
+
+fn stored(account: &JobAccount) -> Result<bytes::Bytes> {
+    encode(&StoredAccount {
+        status: account.status,
+        ended_at_ms: account.ended_at_ms,
+        totals: account.totals.clone(),
+        listed: account.listed,
+        next_task: account.next_task,
+    })
+}
+
+fn closed(account: &JobAccount) -> Result<Vec<u8>> {
+    let mut bitmap = account.closed.clone();
+    bitmap.optimize();
+    let mut bytes = Vec::new();
+    bitmap
+        .serialize_into(&mut bytes)
+        .map_err(|error| unwritable(&error))?;
+    Ok(bytes)
+}
+
+fn issue(db: &Transaction<'_>, task: &ListTask) -> Result<()> {
+    run(
+        db,
+        "INSERT INTO list_task(job, id, body) VALUES(?1, ?2, ?3)",
+        (task.job.as_str(), bits(task.id), &encode(task)?[..]),
+    )?;
+    outbox::put(db, &Parcel::List(task.clone()))
+}
+
+fn update_page(db: &Transaction<'_>, job: &JobId, id: u64, page: &OpenPage) -> Result<()> {
+    let mut done = Vec::new();
+    page.done
+        .serialize_into(&mut done)
+        .map_err(|error| unwritable(&error))?;
+    run(
+        db,
+        "UPDATE list_task SET nonce=?3, objects=?4, round=?5, done=?6 WHERE job=?1 AND id=?2",
+        (
+            job.as_str(),
+            bits(id),
+            bits(page.nonce),
+            page.objects,
+            page.round,
+            done,
+        ),
+    )
+}
+
+fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
+    let (kind, reason, message) = match &row.ending {
+        Ending::Copied { .. } => return Ok(()),
+        Ending::Skipped { reason } => ("skipped", reason.as_str(), ""),
+        Ending::Failed { reason, message } => ("failed", reason.as_str(), message.as_str()),
+    };
+    let place = (row.job.as_str(), bits(row.list_task), row.index);
+    run(
+        db,
+        "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            place.0,
+            place.1,
+            place.2,
+            kind,
+            row.key,
+            bits(row.size),
+            reason,
+            message
+        ],
+    )
+}
+
+fn insert_waiting(db: &Transaction<'_>, outcome: &Outcome) -> Result<()> {
+    run(
+        db,
+        "INSERT INTO waiting VALUES(?1, ?2,
+           (SELECT COALESCE(MAX(seq), 0) + 1 FROM waiting WHERE job=?1 AND list_task=?2), ?3)",
+        (
+            outcome.id.job.as_str(),
+            bits(outcome.id.list_task),
+            &encode(outcome)?[..],
+        ),
+    )
+}
+
+fn run(db: &Transaction<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    statement.execute(values).map_err(failed)?;
+    Ok(())
+}
+
+fn unwritable(error: &std::io::Error) -> Failure {
+    Failure::stop(Reason::Internal, format!("cannot write a bitmap: {error}"))
+}

@@ -1,0 +1,127 @@
+//! The reporter: accepts pages, hands out list work, folds outcomes into exact totals.
+//!
+//! Order rule: folded and durable → ack. What must be sent because of a fold goes through the
+//! ledger's outbox and is sent until it is confirmed.
+
+pub mod book;
+mod charge;
+mod handle;
+mod intake;
+pub mod ledger;
+mod outbox;
+pub mod serve;
+pub mod summary;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub use handle::LedgerHandle;
+
+use crate::board::Board;
+use crate::broker::{Broker, Queue};
+use crate::clock::Clock;
+use crate::failure::Result;
+use crate::job::JobSpec;
+use crate::metrics::Metrics;
+use intake::Intake;
+
+/// How often metrics are refreshed and an outbox that could not be sent is tried again.
+const TICK: Duration = Duration::from_secs(1);
+/// Outcome messages taken at a time; each holds up to a hundred outcomes.
+const WINDOW: u16 = 200;
+
+/// Everything a reporter works with.
+#[derive(Debug)]
+pub struct Reporter {
+    /// Where reports come from and list work goes.
+    pub broker: Arc<dyn Broker>,
+    /// The job log as this process follows it.
+    pub board: Board,
+    /// The ledger.
+    pub ledger: LedgerHandle,
+    /// Metrics of this process.
+    pub metrics: Metrics,
+    /// Wall clock, for the end of jobs.
+    pub clock: Clock,
+    /// Take charge of a log that another ledger has written to.
+    pub adopt: bool,
+}
+
+impl Reporter {
+    /// Works until `shutdown`; what was taken is folded before it returns.
+    ///
+    /// # Errors
+    /// Another ledger is in charge of the log, the disk, or the broker refusing for good.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
+        charge::take(&*self.broker, &self.board, &self.ledger, self.adopt).await?;
+        self.open_accounts().await?;
+        let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
+        let mut intake = Intake::new(consumer);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                followed = self.board.changed() => {
+                    if !followed { return Ok(()); }
+                    self.open_accounts().await?;
+                }
+                batch = intake.next() => self.fold(batch?).await?,
+                _ = tick.tick() => self.refresh().await?,
+            }
+            outbox::flush(&*self.broker, &self.ledger).await?;
+        }
+    }
+
+    /// Opens an account for every running job of the log that has none.
+    async fn open_accounts(&self) -> Result<()> {
+        let running: Vec<Arc<JobSpec>> = self
+            .board
+            .jobs()
+            .running()
+            .map(|job| job.spec.clone())
+            .collect();
+        for spec in running {
+            let now_ms = self.clock.unix_ms();
+            let id = spec.id.clone();
+            if self
+                .ledger
+                .with(move |ledger| ledger.book().jobs.contains_key(&id))
+                .await?
+            {
+                continue;
+            }
+            self.broker.declare_job(&spec.id).await?;
+            tracing::info!(job.id = %spec.id, roots = spec.roots.len(), "job accepted");
+            self.ledger
+                .with(move |ledger| ledger.submit(&spec, now_ms))
+                .await??;
+        }
+        Ok(())
+    }
+
+    async fn fold(&self, batch: intake::Batch) -> Result<()> {
+        let now_ms = self.clock.unix_ms();
+        for outcome in batch.outcomes() {
+            self.metrics.outcomes.with_label_values(&[outcome]).inc();
+        }
+        let (reports, deliveries) = batch.into_parts();
+        self.ledger
+            .with(move |ledger| ledger.fold(reports, now_ms))
+            .await??;
+        for delivery in deliveries {
+            if let Err(failure) = delivery.ack().await {
+                tracing::debug!(%failure, "outcome will be delivered again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self) -> Result<()> {
+        let now_ms = self.clock.unix_ms();
+        serve::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await
+    }
+}

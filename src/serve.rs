@@ -1,0 +1,60 @@
+//! The small HTTP server every role may have: `/metrics`, `/healthz`, and what the role adds.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Reason, Result};
+use crate::metrics::Metrics;
+
+/// The content type of Prometheus' text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Binds `address` and serves until `shutdown`; gives the address bound.
+///
+/// # Errors
+/// The address is taken or not of this machine.
+pub async fn start(
+    address: SocketAddr,
+    metrics: Metrics,
+    more: Router,
+    shutdown: CancellationToken,
+) -> Result<SocketAddr> {
+    let unusable = |error: std::io::Error| {
+        Failure::stop(
+            Reason::Usage,
+            format!("cannot listen on {address}: {error}: give another --listen address"),
+        )
+    };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let bound = listener.local_addr().map_err(unusable)?;
+    let router = Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .with_state(metrics)
+        .merge(more);
+    tracing::info!(%bound, "serving /metrics and /healthz");
+    tokio::spawn(async move {
+        let stopped = async move { shutdown.cancelled().await };
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stopped)
+            .await
+        {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok(bound)
+}
+
+async fn show_metrics(State(metrics): State<Metrics>) -> Response {
+    match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(failure) => (StatusCode::INTERNAL_SERVER_ERROR, failure.message).into_response(),
+    }
+}

@@ -1,0 +1,278 @@
+//! The client: one call, one request, one answer or failure. Retries are the caller's policy.
+
+mod buckets;
+mod head;
+mod objects;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::clock::Clock;
+use crate::failure::{Failure, Reason, Result};
+use crate::http::transport_failure;
+use crate::job::SourceEndpoint;
+use crate::source::credentials::{Credentials, Snapshot};
+use crate::source::encoding::{addressable, encode_path, encode_query};
+use crate::source::list::{ServiceError, Unexpected, service_error};
+use crate::source::region::{self, address};
+use crate::source::sign::Scope;
+
+use self::refusal::Refusal;
+
+pub use self::head::ObjectHead;
+pub use self::objects::{ListPage, ListRequest};
+
+/// How long one call may take, answer included.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read: far above a page of 1,000 keys of 1,024 bytes, encoded.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// A bucket and the region its requests are signed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketRef {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// An S3 service; clones share connections and credentials.
+#[derive(Clone, Debug)]
+pub struct Source(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: SourceEndpoint,
+    home: String,
+    credentials: Credentials,
+    http: reqwest::Client,
+    clock: Clock,
+}
+
+/// A request without a body.
+struct Call<'a> {
+    method: Method,
+    bucket: Option<&'a str>,
+    /// With a bucket only.
+    key: Option<&'a str>,
+    region: &'a str,
+    /// Names and values, not yet encoded.
+    query: &'a [(&'a str, &'a str)],
+    headers: &'a [(&'static str, &'static str)],
+}
+
+/// An answer, whatever its status.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+    signer: Option<Snapshot>,
+}
+
+impl Source {
+    /// A client for a service. `http` comes from [`crate::http::client`].
+    pub fn new(
+        endpoint: SourceEndpoint,
+        credentials: Credentials,
+        http: reqwest::Client,
+        clock: Clock,
+    ) -> Self {
+        let home = region::home(&endpoint).to_owned();
+        Self(Arc::new(Inner {
+            endpoint,
+            home,
+            credentials,
+            http,
+            clock,
+        }))
+    }
+
+    /// The same client, asking another region where buckets lie (see
+    /// [`SourceUrl::home_region`](crate::source::url::SourceUrl::home_region)).
+    #[must_use]
+    pub fn with_home_region(self, region: &str) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
+            endpoint: inner.endpoint.clone(),
+            home: region.to_owned(),
+            credentials: inner.credentials.clone(),
+            http: inner.http.clone(),
+            clock: inner.clock.clone(),
+        }))
+    }
+
+    /// Sends a call; anything but 2xx is a failure.
+    async fn ask(&self, call: &Call<'_>) -> Result<Answer> {
+        let answer = self.send(call).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let error = service_error(&answer.body).unwrap_or_default();
+        Err(self.refused(call, &answer, error))
+    }
+
+    /// Sends a call and reads the whole answer.
+    async fn send(&self, call: &Call<'_>) -> Result<Answer> {
+        let inner = &self.0;
+        let url = self.url(call)?;
+        let signer = inner.credentials.current().await?;
+        let headers = match &signer {
+            Some(credentials) => {
+                let scope = Scope {
+                    credentials,
+                    region: call.region,
+                    now: inner.clock.now(),
+                };
+                scope.headers(call.method.as_str(), url.as_str(), call.headers)?
+            }
+            None => Vec::new(),
+        };
+        let request = inner
+            .http
+            .request(call.method.clone(), url)
+            .headers(header_map(call.headers, &headers)?)
+            .timeout(TIMEOUT);
+        let failed = |error| self.unreachable(call, error);
+        let mut response = request.send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                return Err(self.no_s3(call, "it is too large"));
+            }
+        }
+        let status = response.status();
+        let body = match String::from_utf8(body) {
+            Ok(body) => body,
+            Err(_) if !status.is_success() => String::new(),
+            Err(_) => return Err(self.no_s3(call, "it is not UTF-8")),
+        };
+        Ok(Answer {
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body,
+            signer,
+        })
+    }
+
+    /// Where a call goes, proved to arrive as meant.
+    fn url(&self, call: &Call<'_>) -> Result<reqwest::Url> {
+        let address = address(&self.0.endpoint, call.region, call.bucket);
+        let key = call.key.map(encode_path).unwrap_or_default();
+        let path = format!("{}/{key}", encode_path(&address.path));
+        let path = match (call.key, call.bucket) {
+            (None, Some(_)) if !address.path.is_empty() => encode_path(&address.path),
+            _ => path,
+        };
+        let mut url = format!("{}{path}", address.base);
+        for (at, (name, value)) in call.query.iter().enumerate() {
+            url.push(if at == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            url.push_str(&encode_query(value));
+        }
+        addressable(&url, &path).map_err(|failure| call.about(&failure))
+    }
+
+    /// A refusal as a failure. Credentials the service calls expired are not used again.
+    fn refused(&self, call: &Call<'_>, answer: &Answer, error: ServiceError) -> Failure {
+        let redact = |text: String| match &answer.signer {
+            Some(signer) => signer.redact(&text),
+            None => text,
+        };
+        let refusal = Refusal {
+            what: call.to_string(),
+            region: call.region,
+            status: answer.status,
+            headers: &answer.headers,
+            error: ServiceError {
+                message: redact(error.message),
+                code: redact(error.code),
+                region: error.region,
+            },
+            now: self.0.clock.now(),
+        };
+        if let (true, Some(signer)) = (refusal.expired(), &answer.signer) {
+            self.0.credentials.reject(signer);
+        }
+        refusal.failure()
+    }
+
+    /// A body that holds S3's error, or is none of S3's.
+    fn unexpected(&self, call: &Call<'_>, answer: &Answer, unexpected: Unexpected) -> Failure {
+        match unexpected {
+            Unexpected::Error(error) => self.refused(call, answer, error),
+            Unexpected::Malformed(failure) => call.about(&failure),
+        }
+    }
+
+    fn no_s3(&self, call: &Call<'_>, why: &str) -> Failure {
+        Failure::give_up(
+            Reason::SourceRejected,
+            format!("{call}: the answer is not one of S3: {why}"),
+        )
+    }
+
+    fn unreachable(&self, call: &Call<'_>, error: reqwest::Error) -> Failure {
+        let host = address(&self.0.endpoint, call.region, call.bucket).base;
+        let what = format!("{call}: no answer from {host}");
+        if error.is_timeout() {
+            return Failure::retry(
+                Reason::SourceUnavailable,
+                format!("{what} within {} s", TIMEOUT.as_secs()),
+            )
+            .perhaps();
+        }
+        transport_failure(Reason::SourceUnavailable, &what, error)
+    }
+}
+
+/// The headers to send: those given, and those that sign them.
+fn header_map(given: &[(&str, &str)], signing: &[(String, String)]) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(given.len() + signing.len());
+    let signing = signing
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in given.iter().copied().chain(signing) {
+        let pair = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(value),
+        );
+        let (Ok(name), Ok(mut value)) = pair else {
+            return Err(Failure::stop(
+                Reason::SourceDenied,
+                "the AWS credentials hold characters that no header can: check AWS_SESSION_TOKEN",
+            ));
+        };
+        value.set_sensitive(name == "authorization" || name == "x-amz-security-token");
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+impl Call<'_> {
+    /// A failure that will not pass, with what it is about.
+    fn about(&self, failure: &Failure) -> Failure {
+        Failure::give_up(failure.reason, format!("{self}: {failure}"))
+    }
+}
+
+/// A call as failures name it: method and what it is about.
+impl fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bucket = self.bucket.unwrap_or_default();
+        let key = self.key.unwrap_or_default();
+        write!(f, "{} s3://{bucket}", self.method)?;
+        if self.key.is_some() {
+            write!(f, "/{key}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Documents of the S3 API reference, and documents that are none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NS: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+
+fn failure<T: std::fmt::Debug>(result: Result<T, Unexpected>) -> Failure {
+    match result.unwrap_err() {
+        Unexpected::Malformed(failure) => failure,
+        Unexpected::Error(error) => panic!("{error:?}"),
+    }
+}
+
+fn content(key: &str, more: &str) -> String {
+    format!(
+        "<Contents><Key>{key}</Key><LastModified>2024-02-29T12:00:01.000Z</LastModified>\
+         <ETag>&quot;abc-2&quot;</ETag><Size>7</Size>{more}</Contents>"
+    )
+}
+
+fn listing(truncated: bool, inner: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult {NS}><Name>b</Name>\
+         <EncodingType>url</EncodingType><KeyCount>1</KeyCount>\
+         <IsTruncated>{truncated}</IsTruncated>{inner}</ListBucketResult>"
+    )
+}
+
+#[test]
+fn a_page_of_objects_is_read() {
+    let body = listing(
+        true,
+        &format!(
+            "{}{}<NextContinuationToken>t/1=</NextContinuationToken>\
+             <CommonPrefixes><Prefix>x+y/</Prefix></CommonPrefixes>",
+            content(
+                "a+b%2Bc%25%F0%9F%98%80%0A",
+                "<StorageClass>STANDARD</StorageClass>"
+            ),
+            content(
+                "d",
+                "<StorageClass>GLACIER</StorageClass><RestoreStatus><IsRestoreInProgress>false\
+                 </IsRestoreInProgress><RestoreExpiryDate>2024-03-01T00:00:00Z\
+                 </RestoreExpiryDate></RestoreStatus>"
+            ),
+        ),
+    );
+    let page = objects(&body).unwrap();
+    assert_eq!(
+        page.objects[0],
+        S3Object {
+            key: "a b+c%😀\n".into(),
+            size: 7,
+            etag: Some("abc-2".into()),
+            modified: 1_709_208_001,
+            storage_class: Some("STANDARD".into()),
+            restored: false,
+        }
+    );
+    assert!(page.objects[1].restored && !page.objects[1].archived());
+    assert_eq!(page.common_prefixes, ["x y/"]);
+    assert!(page.truncated);
+    assert_eq!(page.token.as_deref(), Some("t/1="));
+}
+
+#[test]
+fn archived_objects_are_told_by_class_and_restore() {
+    let row = |more: &str| {
+        let page = objects(&listing(false, &content("k", more))).unwrap();
+        page.objects[0].archived()
+    };
+    assert!(row("<StorageClass>GLACIER</StorageClass>"));
+    assert!(row("<StorageClass>DEEP_ARCHIVE</StorageClass>"));
+    assert!(row("<StorageClass>GLACIER</StorageClass><RestoreStatus>\
+         <IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>"));
+    for readable in [
+        "GLACIER_IR",
+        "STANDARD_IA",
+        "INTELLIGENT_TIERING",
+        "ONEZONE_IA",
+    ] {
+        assert!(
+            !row(&format!("<StorageClass>{readable}</StorageClass>")),
+            "{readable}"
+        );
+    }
+    assert!(!row(""));
+}
+
+#[test]
+fn keys_without_encoding_keep_their_blanks() {
+    let body = listing(false, &content(" a+b &amp; %20 ", ""))
+        .replace("<EncodingType>url</EncodingType>", "");
+    assert_eq!(objects(&body).unwrap().objects[0].key, " a+b & %20 ");
+}
+
+#[test]
+fn an_empty_bucket_is_an_empty_page() {
+    let page = objects(&listing(false, "")).unwrap();
+    assert!(page.objects.is_empty() && !page.truncated);
+}
+
+#[test]
+fn what_would_lose_objects_is_refused() {
+    for (body, wanted) in [
+        (
+            listing(false, &(content("b", "") + &content("a", ""))),
+            "out of order",
+        ),
+        (
+            listing(false, &(content("a", "") + &content("a", ""))),
+            "out of order",
+        ),
+        (listing(false, &content("%zz", "")), "not validly encoded"),
+        (listing(false, &content("%ff", "")), "not validly encoded"),
+        (
+            listing(false, "").replace("<IsTruncated>false</IsTruncated>", ""),
+            "IsTruncated",
+        ),
+        (
+            listing(false, &content("a", "")).replace("<Size>7</Size>", ""),
+            "Size",
+        ),
+        (
+            listing(false, &content("a", "")).replace(">7<", ">-7<"),
+            "not one of S3",
+        ),
+        (
+            listing(false, &content("a", "")).replace("2024-02-29", "2023-02-29"),
+            "no time",
+        ),
+        (
+            listing(false, &content("a", "")).replace("</ListBucketResult>", ""),
+            "not one of S3",
+        ),
+        ("<html><body>hello</body></html>".into(), "another document"),
+        ("<!DOCTYPE html><html><br></html>".into(), "not one of S3"),
+        ("{\"error\": 1}".into(), "not one of S3"),
+        (String::new(), "not one of S3"),
+    ] {
+        let failure = failure(objects(&body));
+        assert_eq!(failure.reason, Reason::SourceRejected);
+        assert!(failure.message.contains(wanted), "{body}: {failure}");
+    }
+}
+
+#[test]
+fn utf8_order_is_the_order_of_keys() {
+    let body = listing(
+        false,
+        &(content("%EF%BC%A1", "") + &content("%F0%9F%98%80", "")),
+    );
+    assert_eq!(objects(&body).unwrap().objects.len(), 2);
+}
+
+#[test]
+fn buckets_and_their_regions_are_read() {
+    let body = format!(
+        "<ListAllMyBucketsResult {NS}><Owner><ID>1</ID></Owner><Buckets>\
+         <Bucket><Name>a</Name><CreationDate>x</CreationDate>\
+         <BucketRegion>eu-north-1</BucketRegion></Bucket><Bucket><Name>b</Name></Bucket>\
+         </Buckets><ContinuationToken>more</ContinuationToken></ListAllMyBucketsResult>"
+    );
+    let page = buckets(&body).unwrap();
+    let entry = |name: &str, region: Option<&str>| BucketEntry {
+        name: name.into(),
+        region: region.map(str::to_owned),
+    };
+    assert_eq!(
+        page.buckets,
+        [entry("a", Some("eu-north-1")), entry("b", None)]
+    );
+    assert_eq!(page.token.as_deref(), Some("more"));
+    let none = format!("<ListAllMyBucketsResult {NS}><Buckets/></ListAllMyBucketsResult>");
+    assert!(buckets(&none).unwrap().buckets.is_empty());
+    assert!(
+        failure(buckets(&listing(false, "")))
+            .message
+            .contains("another document")
+    );
+}
+
+#[test]
+fn locations_are_read() {
+    let read = |inner: &str| location(&format!("<LocationConstraint {NS}{inner}")).unwrap();
+    assert_eq!(read("/>"), "");
+    assert_eq!(read("></LocationConstraint>"), "");
+    assert_eq!(read(">eu-north-1</LocationConstraint>"), "eu-north-1");
+}
+
+#[test]
+fn an_error_in_a_200_is_an_error() {
+    let body = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Reduce &lt;rate&gt;\
+                </Message><Region>eu-west-1</Region><HostId>h</HostId></Error>";
+    let Err(Unexpected::Error(error)) = objects(body) else {
+        panic!("no error");
+    };
+    assert_eq!(error.code, "SlowDown");
+    assert_eq!(error.message, "Reduce <rate>");
+    assert_eq!(error.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(service_error(body), Some(error));
+    assert_eq!(service_error("<Error/>"), Some(ServiceError::default()));
+    assert_eq!(service_error("upstream connect error"), None);
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics(text in any::<String>(), tag in "(Error|ListBucketResult|Contents|Key)") {
+        let inner = format!("<{tag}>{text}</{tag}>");
+        for body in [text, listing(true, &inner), inner] {
+            let read = (objects(&body).is_ok(), buckets(&body).is_ok(), location(&body).is_ok());
+            prop_assert!(!read.1 && !read.2);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The documents as they stand in the S3 API reference.
+
+use serde::Deserialize;
+
+/// Any answer, told apart by its root element.
+#[derive(Debug, Deserialize)]
+pub(super) enum Answer {
+    ListAllMyBucketsResult(Buckets),
+    ListBucketResult(Listing),
+    LocationConstraint(Location),
+    Error(ServiceError),
+    #[serde(other)]
+    Other,
+}
+
+/// Reads a body, or says why it cannot be read.
+pub(super) fn read(body: &str) -> Result<Answer, String> {
+    quick_xml::de::from_str(body.trim_start_matches('\u{feff}')).map_err(|error| error.to_string())
+}
+
+/// S3's own error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ServiceError {
+    /// The code, e.g. `NoSuchKey`; what to do depends on it.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// The bucket's region, where the request was for another.
+    pub region: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Buckets {
+    #[serde(rename = "Buckets")]
+    pub(super) buckets: Option<BucketList>,
+    #[serde(rename = "ContinuationToken")]
+    pub(super) token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct BucketList {
+    #[serde(rename = "Bucket", default)]
+    pub(super) buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Bucket {
+    #[serde(rename = "Name")]
+    pub(super) name: String,
+    #[serde(rename = "BucketRegion")]
+    pub(super) region: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Location {
+    #[serde(rename = "$text", default)]
+    pub(super) region: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Listing {
+    #[serde(rename = "IsTruncated")]
+    pub(super) is_truncated: bool,
+    #[serde(rename = "EncodingType")]
+    pub(super) encoding: Option<String>,
+    #[serde(rename = "NextContinuationToken")]
+    pub(super) token: Option<String>,
+    #[serde(rename = "Contents", default)]
+    pub(super) contents: Vec<Content>,
+    #[serde(rename = "CommonPrefixes", default)]
+    pub(super) common_prefixes: Vec<CommonPrefix>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CommonPrefix {
+    #[serde(rename = "Prefix")]
+    pub(super) prefix: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Content {
+    #[serde(rename = "Key")]
+    pub(super) key: String,
+    #[serde(rename = "LastModified")]
+    pub(super) modified: String,
+    #[serde(rename = "ETag")]
+    pub(super) etag: Option<String>,
+    #[serde(rename = "Size")]
+    pub(super) size: u64,
+    #[serde(rename = "StorageClass")]
+    pub(super) storage_class: Option<String>,
+    #[serde(rename = "RestoreStatus")]
+    pub(super) restore: Option<Restore>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Restore {
+    #[serde(rename = "IsRestoreInProgress", default)]
+    pub(super) in_progress: bool,
+    #[serde(rename = "RestoreExpiryDate")]
+    pub(super) expiry: Option<String>,
+}

@@ -1,0 +1,161 @@
+//! Submitting: from what the user typed to a job every role agrees on.
+
+mod identity;
+pub mod roots;
+#[cfg(test)]
+mod tests;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::destination::naming::ContainerNames;
+use crate::destination::url::DestinationUrl;
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{CopyOptions, JobId, JobSpec, Root};
+use crate::source::client::{BucketRef, ListRequest, Source};
+use crate::source::region;
+use crate::source::url::{Level, SourceUrl};
+use roots::{Bucket, Layout};
+
+/// Buckets whose region is asked for at a time.
+const REGION_LOOKUPS: usize = 16;
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// From where.
+    pub source: SourceUrl,
+    /// To where.
+    pub destination: DestinationUrl,
+    /// Go below the first level.
+    pub recursive: bool,
+    /// Keep the source folder's own name.
+    pub as_subdir: bool,
+    /// How objects are copied.
+    pub options: CopyOptions,
+    /// Tells jobs apart that are otherwise the same.
+    pub job_name: Option<String>,
+}
+
+impl Request {
+    /// The job's id in its `run`-th run, from 1.
+    pub fn job_id(&self, run: u32) -> JobId {
+        JobId::new(format!("{}-{run}", self.identity()))
+    }
+
+    /// Looks at the source and decides what is listed and where it goes.
+    ///
+    /// # Errors
+    /// The source cannot be reached, does not exist or refuses us; or the request makes no sense.
+    pub async fn plan(&self, source: &Source, id: JobId, now_ms: i64) -> Result<JobSpec> {
+        let roots = match &self.source.level {
+            Level::Service => self.many(source, |_| true).await?,
+            Level::BucketPattern(pattern) => {
+                self.many(source, |bucket| pattern.matches(bucket)).await?
+            }
+            Level::Bucket { bucket } => {
+                let bucket = self.bucket(source, bucket).await?;
+                let mut names = ContainerNames::default();
+                vec![roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?]
+            }
+            Level::Path { bucket, key, version, directory } => {
+                let bucket = self.bucket(source, bucket).await?;
+                vec![self.path(source, &bucket, key, version.as_deref(), *directory).await?]
+            }
+        };
+        Ok(JobSpec {
+            id,
+            source: self.source.identity(),
+            destination: self.destination.to_string(),
+            endpoint: self.source.endpoint.clone(),
+            account: self.destination.account_url().to_owned(),
+            roots,
+            options: self.options.clone(),
+            submitted_at_ms: now_ms,
+        })
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            recursive: self.recursive,
+            as_subdir: self.as_subdir,
+            contents_only: self.source.contents_only,
+        }
+    }
+
+    async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
+        let region = source.bucket_region(name).await?;
+        Ok(Bucket { name: name.to_owned(), region })
+    }
+
+    /// An object if there is one of exactly this key, else a directory.
+    async fn path(
+        &self,
+        source: &Source,
+        bucket: &Bucket,
+        key: &str,
+        version: Option<&str>,
+        directory: bool,
+    ) -> Result<Root> {
+        let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
+        if directory || self.source.contents_only {
+            return as_directory();
+        }
+        let place = BucketRef { name: bucket.name.clone(), region: bucket.region.clone() };
+        let failure = match source.head(&place, key, version).await {
+            Ok(_) => return roots::object(bucket, key, version, &self.destination),
+            Err(failure) => failure,
+        };
+        if !matches!(failure.reason, Reason::SourceNotFound | Reason::SourceDenied) {
+            return Err(failure);
+        }
+        let prefix = format!("{key}/");
+        let request =
+            ListRequest { prefix: &prefix, after: None, delimiter: false, max_keys: 1 };
+        match source.list_page(&place, &request).await {
+            Ok(page) if !page.objects.is_empty() => as_directory(),
+            _ if failure.reason == Reason::SourceDenied => Err(failure),
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::stop(
+                Reason::SourceNotFound,
+                format!(
+                    "bucket {} has neither an object nor a directory {key}: check the source",
+                    bucket.name
+                ),
+            )),
+        }
+    }
+
+    async fn many(&self, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
+        let filter = self.source.region.as_deref();
+        let mut listed = source.list_buckets(filter).await?;
+        listed.retain(|bucket| wanted(&bucket.name));
+        let home = region::home(&self.source.endpoint);
+        let located: Vec<Bucket> = stream::iter(listed)
+            .map(|bucket| async move {
+                let region = match bucket.region {
+                    Some(region) => region,
+                    None => source.bucket_region(&bucket.name).await.unwrap_or_else(|failure| {
+                        tracing::warn!(bucket = bucket.name, %failure, "region is not known");
+                        home.to_owned()
+                    }),
+                };
+                Bucket { name: bucket.name, region }
+            })
+            .buffered(REGION_LOOKUPS)
+            .filter(|bucket| {
+                let inside = filter.is_none_or(|region| region == bucket.region);
+                async move { inside }
+            })
+            .collect()
+            .await;
+        let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
+        let mut containers = ContainerNames::new(&names);
+        located
+            .iter()
+            .map(|bucket| {
+                roots::of_many(bucket, self.layout(), &self.destination, &mut containers)
+            })
+            .collect()
+    }
+}

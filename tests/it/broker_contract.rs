@@ -1,0 +1,613 @@
+//! What the broker port promises, kept by both implementations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
+use blobfleet::broker::embedded::EmbeddedBroker;
+use blobfleet::broker::{Broker, Consumer, Delivery, MAX_WAIT, Queue};
+use blobfleet::failure::{Happened, Reason, Remedy};
+use blobfleet::job::JobId;
+use blobfleet::message::{self, Envelope, Headers, ListTask};
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
+
+use crate::rabbitmq;
+
+/// Long enough for anything that must happen.
+pub const SOON: Duration = Duration::from_secs(30);
+/// How long we look for what must not happen.
+pub const NEVER: Duration = Duration::from_millis(300);
+
+/// Where a broker keeps its messages, so that it can be opened again.
+enum Home {
+    Folder(TempDir),
+    Server { prefix: String },
+}
+
+struct Fixture {
+    home: Home,
+    copy_bound: u64,
+    broker: Option<Arc<dyn Broker>>,
+}
+
+impl Fixture {
+    async fn embedded(copy_bound: u64) -> Self {
+        Self::new(Home::Folder(tempfile::tempdir().unwrap()), copy_bound).await
+    }
+
+    async fn amqp(copy_bound: u64) -> Self {
+        let prefix = rabbitmq::prefix();
+        Self::new(Home::Server { prefix }, copy_bound).await
+    }
+
+    async fn new(home: Home, copy_bound: u64) -> Self {
+        let mut new = Self {
+            home,
+            copy_bound,
+            broker: None,
+        };
+        new.open().await;
+        new
+    }
+
+    async fn open(&mut self) {
+        self.broker = Some(match &self.home {
+            Home::Folder(dir) => EmbeddedBroker::open_with(dir.path(), self.copy_bound).unwrap(),
+            Home::Server { prefix } => {
+                let options = AmqpOptions {
+                    prefix: prefix.clone(),
+                    copy_bound: self.copy_bound,
+                    ..AmqpOptions::default()
+                };
+                AmqpBroker::connect(&rabbitmq::url(), options)
+                    .await
+                    .unwrap()
+            }
+        });
+    }
+
+    /// Ends the broker in order and opens it again.
+    async fn reopen(&mut self) {
+        self.broker().close().await.unwrap();
+        self.broker = None;
+        self.open().await;
+    }
+
+    fn broker(&self) -> &dyn Broker {
+        self.broker.as_deref().unwrap()
+    }
+}
+
+pub fn job() -> JobId {
+    JobId::new("5f0c9a3e71b2-1")
+}
+
+/// A message that differs from every other in headers and body.
+pub fn message(number: u32) -> Envelope {
+    Envelope {
+        headers: Headers {
+            job: job().to_string(),
+            list_task: u64::MAX - u64::from(number),
+            nonce: u64::MAX,
+            index: number,
+            round: 2,
+            attempt: number % 7,
+        },
+        body: message::encode(&format!("body {number}")).unwrap(),
+    }
+}
+
+pub fn messages(range: std::ops::Range<u32>) -> Vec<Envelope> {
+    range.map(message).collect()
+}
+
+pub async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
+    timeout(SOON, consumer.next())
+        .await
+        .expect("a delivery")
+        .unwrap()
+}
+
+/// Takes and acks that many, and says what they were.
+pub async fn drain(broker: &dyn Broker, queue: &Queue, count: usize) -> Vec<Envelope> {
+    let mut consumer = broker.consume(queue, 100).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let delivery = next(&mut consumer).await;
+        found.push(delivery.message.clone());
+        delivery.ack().await.unwrap();
+    }
+    found
+}
+
+async fn nothing_more(consumer: &mut Box<dyn Consumer>) {
+    let found = timeout(NEVER, consumer.next()).await;
+    assert!(found.is_err(), "{found:?}");
+}
+
+macro_rules! contract {
+    ($($(#[$doc:meta])* $name:ident($bound:expr);)*) => {
+        mod embedded {
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(&mut Fixture::embedded($bound).await).await; })*
+        }
+        mod amqp {
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(&mut Fixture::amqp($bound).await).await; })*
+        }
+    };
+}
+
+contract! {
+    /// G1, and the order of one publisher.
+    confirmed_messages_survive_reopening_in_order(100_000);
+    /// G2.
+    unsettled_messages_come_back_oldest_first(100_000);
+    acknowledged_messages_do_not_come_back(100_000);
+    /// G3.
+    parked_messages_are_set_aside_with_their_reason(100_000);
+    /// G4.
+    a_consumer_holds_at_most_its_window(100_000);
+    a_full_copy_queue_names_the_confirmed_prefix(20);
+    /// G5.
+    a_delayed_message_is_not_early_and_blocks_no_other(100_000);
+    a_delayed_message_survives_reopening(100_000);
+    again_without_wait_arrives_at_once_and_the_old_one_is_gone(100_000);
+    a_wait_beyond_the_longest_is_refused(100_000);
+    /// G6.
+    a_dropped_delivery_comes_back(100_000);
+    a_dropped_consumer_gives_back_what_it_handed_out(100_000);
+    a_cancelled_wait_loses_nothing(100_000);
+    /// G7.
+    everyone_reads_the_log_from_its_start(100_000);
+    jobs_come_and_go(100_000);
+    a_deleted_queue_ends_its_consumer(100_000);
+    publishing_to_no_queue_is_refused(100_000);
+    foreign_bodies_pass_untouched(100_000);
+    two_consumers_share_a_queue(100_000);
+}
+
+async fn confirmed_messages_survive_reopening_in_order(fixture: &mut Fixture) {
+    let sent = messages(0..3000);
+    for batch in sent.chunks(700) {
+        fixture
+            .broker()
+            .publish(&Queue::List, batch.to_vec())
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        fixture.broker().depth(&Queue::List).await.unwrap().ready,
+        3000
+    );
+    fixture.reopen().await;
+    assert_eq!(drain(fixture.broker(), &Queue::List, 3000).await, sent);
+}
+
+async fn unsettled_messages_come_back_oldest_first(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..10))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&Queue::List, 5).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(next(&mut consumer).await);
+    }
+    held.remove(2).ack().await.unwrap();
+    drop((held, consumer));
+    fixture.reopen().await;
+    let found = drain(fixture.broker(), &Queue::List, 9).await;
+    let numbers: Vec<u32> = found.iter().map(|one| one.headers.index).collect();
+    assert_eq!(numbers, [0, 1, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(found[2], message(3));
+}
+
+async fn acknowledged_messages_do_not_come_back(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::Outcome, messages(0..50))
+        .await
+        .unwrap();
+    drain(fixture.broker(), &Queue::Outcome, 50).await;
+    fixture.reopen().await;
+    assert_eq!(
+        fixture.broker().depth(&Queue::Outcome).await.unwrap().ready,
+        0
+    );
+    let mut consumer = fixture.broker().consume(&Queue::Outcome, 5).await.unwrap();
+    nothing_more(&mut consumer).await;
+}
+
+async fn parked_messages_are_set_aside_with_their_reason(fixture: &mut Fixture) {
+    fixture.broker().declare_job(&job()).await.unwrap();
+    let copy = Queue::Copy(job());
+    fixture
+        .broker()
+        .publish(&copy, messages(0..3))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&copy, 10).await.unwrap();
+    next(&mut consumer)
+        .await
+        .park("no such key: «a b»")
+        .await
+        .unwrap();
+    next(&mut consumer).await.ack().await.unwrap();
+    assert_eq!(next(&mut consumer).await.message, message(2));
+    drop(consumer);
+    fixture.reopen().await;
+    for _ in 0..2 {
+        let parked = fixture.broker().parked(10).await.unwrap();
+        assert_eq!(parked.len(), 1);
+        assert_eq!(parked[0].message, message(0));
+        assert_eq!(parked[0].queue, copy.name());
+        assert_eq!(parked[0].reason, "no such key: «a b»");
+    }
+    assert_eq!(fixture.broker().parked(0).await.unwrap(), []);
+    assert_eq!(drain(fixture.broker(), &copy, 1).await, messages(2..3));
+    let mut consumer = fixture.broker().consume(&Queue::Parked, 1).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    let why = (copy.name(), "no such key: «a b»".to_owned());
+    assert_eq!(delivery.parked, Some(why));
+    delivery.ack().await.unwrap();
+    fixture
+        .broker()
+        .publish(&Queue::Parked, messages(9..10))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut consumer).await.message, message(9));
+}
+
+async fn a_consumer_holds_at_most_its_window(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..10))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&Queue::List, 3).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(next(&mut consumer).await);
+    }
+    nothing_more(&mut consumer).await;
+    held.pop().unwrap().ack().await.unwrap();
+    assert_eq!(next(&mut consumer).await.message, message(3));
+}
+
+async fn a_full_copy_queue_names_the_confirmed_prefix(fixture: &mut Fixture) {
+    fixture.broker().declare_job(&job()).await.unwrap();
+    let copy = Queue::Copy(job());
+    let (mut sent, mut confirmed) = (0, Vec::new());
+    let refused = loop {
+        assert!(sent < 2000, "never full");
+        let batch = messages(sent..sent + 7);
+        match fixture.broker().publish(&copy, batch.clone()).await {
+            Ok(()) => confirmed.extend(batch),
+            Err(refused) => {
+                confirmed.extend_from_slice(&batch[..refused.confirmed]);
+                break refused;
+            }
+        }
+        sent += 7;
+    };
+    assert_eq!(refused.failure.reason, Reason::QueueFull);
+    assert_eq!(refused.failure.remedy, Remedy::Retry);
+    assert!(
+        refused.confirmed < 7 && confirmed.len() >= 20,
+        "{refused:?}"
+    );
+    let found = drain(fixture.broker(), &copy, confirmed.len()).await;
+    assert_eq!(found, confirmed);
+    let more = fixture.broker().publish(&copy, messages(0..1));
+    timeout(SOON, more).await.unwrap().unwrap();
+    // What is tried again goes where there is no bound.
+    let again = Queue::Again(job());
+    fixture
+        .broker()
+        .publish(&again, messages(0..100))
+        .await
+        .unwrap();
+    assert_eq!(fixture.broker().depth(&again).await.unwrap().ready, 100);
+}
+
+async fn a_delayed_message_is_not_early_and_blocks_no_other(fixture: &mut Fixture) {
+    fixture.broker().declare_job(&job()).await.unwrap();
+    let copy = Queue::Copy(job());
+    fixture
+        .broker()
+        .publish(&copy, messages(0..3))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&copy, 10).await.unwrap();
+    let mut again = fixture
+        .broker()
+        .consume(&Queue::Again(job()), 10)
+        .await
+        .unwrap();
+    let start = Instant::now();
+    let waits = [
+        Duration::from_millis(1500),
+        Duration::from_millis(700),
+        Duration::ZERO,
+    ];
+    for wait in waits {
+        let delivery = next(&mut consumer).await;
+        let mut later = delivery.message.clone();
+        later.headers.attempt = 40 + delivery.message.headers.index;
+        delivery.again(later, wait).await.unwrap();
+    }
+    for (number, wait) in [(2, 0), (1, 700), (0, 1500)] {
+        let delivery = next(&mut again).await;
+        let mut expected = message(number);
+        expected.headers.attempt = 40 + number;
+        assert_eq!(delivery.message, expected);
+        let (waited, least) = (start.elapsed(), Duration::from_millis(wait));
+        assert!(
+            waited >= least && waited < least + Duration::from_secs(6),
+            "{waited:?}"
+        );
+        delivery.ack().await.unwrap();
+    }
+    nothing_more(&mut consumer).await;
+}
+
+async fn a_delayed_message_survives_reopening(fixture: &mut Fixture) {
+    fixture.broker().declare_job(&job()).await.unwrap();
+    let copy = Queue::Copy(job());
+    fixture
+        .broker()
+        .publish(&copy, messages(0..1))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&copy, 10).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    delivery
+        .again(message(5), Duration::from_secs(2))
+        .await
+        .unwrap();
+    drop(consumer);
+    fixture.reopen().await;
+    assert_eq!(fixture.broker().depth(&copy).await.unwrap().ready, 0);
+    let again = Queue::Again(job());
+    assert_eq!(drain(fixture.broker(), &again, 1).await, messages(5..6));
+}
+
+async fn again_without_wait_arrives_at_once_and_the_old_one_is_gone(fixture: &mut Fixture) {
+    for queue in [Queue::List, Queue::Outcome] {
+        fixture
+            .broker()
+            .publish(&queue, messages(0..1))
+            .await
+            .unwrap();
+        let mut consumer = fixture.broker().consume(&queue, 10).await.unwrap();
+        next(&mut consumer)
+            .await
+            .again(message(1), Duration::ZERO)
+            .await
+            .unwrap();
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.message, message(1));
+        delivery
+            .again(message(2), Duration::from_secs(1))
+            .await
+            .unwrap();
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.message, message(2));
+        delivery.ack().await.unwrap();
+        nothing_more(&mut consumer).await;
+    }
+}
+
+async fn a_wait_beyond_the_longest_is_refused(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..1))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&Queue::List, 1).await.unwrap();
+    let wait = MAX_WAIT + Duration::from_secs(1);
+    let refused = next(&mut consumer).await.again(message(1), wait).await;
+    assert_eq!(refused.unwrap_err().remedy, Remedy::GiveUp);
+    assert_eq!(next(&mut consumer).await.message, message(0));
+}
+
+async fn a_dropped_delivery_comes_back(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..4))
+        .await
+        .unwrap();
+    let mut consumer = fixture.broker().consume(&Queue::List, 2).await.unwrap();
+    drop(next(&mut consumer).await);
+    drop(next(&mut consumer).await);
+    // They do not eat up the window, and nothing else happens to them.
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        let delivery = next(&mut consumer).await;
+        found.push(delivery.message.clone());
+        delivery.ack().await.unwrap();
+    }
+    found.sort_by_key(|one| one.headers.index);
+    assert_eq!(found, messages(0..4));
+    nothing_more(&mut consumer).await;
+}
+
+async fn a_dropped_consumer_gives_back_what_it_handed_out(fixture: &mut Fixture) {
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..2))
+        .await
+        .unwrap();
+    let mut first = fixture.broker().consume(&Queue::List, 2).await.unwrap();
+    let held = next(&mut first).await;
+    assert_eq!(held.message, message(0));
+    drop(first);
+    let mut second = fixture.broker().consume(&Queue::List, 2).await.unwrap();
+    assert_eq!(next(&mut second).await.message, message(0));
+    let refused = held.ack().await.unwrap_err();
+    assert_eq!(refused.remedy, Remedy::Retry);
+}
+
+async fn a_cancelled_wait_loses_nothing(fixture: &mut Fixture) {
+    let mut consumer = fixture.broker().consume(&Queue::List, 7).await.unwrap();
+    fixture
+        .broker()
+        .publish(&Queue::List, messages(0..300))
+        .await
+        .unwrap();
+    let (mut found, mut cancelled) = (Vec::new(), 0);
+    while found.len() < 300 {
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now(), if cancelled % 3 != 2 => {}
+            delivery = consumer.next() => {
+                let delivery = delivery.unwrap();
+                found.push(delivery.message.clone());
+                delivery.ack().await.unwrap();
+            }
+        }
+        cancelled += 1;
+    }
+    assert_eq!(found, messages(0..300));
+}
+
+async fn everyone_reads_the_log_from_its_start(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    assert_eq!(broker.read_log().await.unwrap(), []);
+    let mut early = broker.follow_log().await.unwrap();
+    for number in 0..20 {
+        broker.append(message(number)).await.unwrap();
+    }
+    assert_eq!(broker.read_log().await.unwrap(), messages(0..20));
+    let mut late = broker.follow_log().await.unwrap();
+    broker.append(message(20)).await.unwrap();
+    for reader in [&mut early, &mut late] {
+        for number in 0..21 {
+            let record = timeout(SOON, reader.next()).await.unwrap().unwrap();
+            assert_eq!(record, message(number));
+        }
+        let more = timeout(NEVER, reader.next()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+    drop((early, late));
+    fixture.reopen().await;
+    assert_eq!(fixture.broker().read_log().await.unwrap(), messages(0..21));
+    // The log is no queue: it was not used up.
+    assert_eq!(fixture.broker().read_log().await.unwrap(), messages(0..21));
+}
+
+async fn jobs_come_and_go(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    let (copy, again) = (Queue::Copy(job()), Queue::Again(job()));
+    for _ in 0..2 {
+        broker.declare_job(&job()).await.unwrap();
+    }
+    broker.publish(&copy, messages(0..5)).await.unwrap();
+    broker.publish(&again, messages(5..7)).await.unwrap();
+    broker.declare_job(&job()).await.unwrap();
+    assert_eq!(broker.depth(&copy).await.unwrap().ready, 5);
+    assert_eq!(broker.depth(&again).await.unwrap().ready, 2);
+    for _ in 0..2 {
+        broker.delete_job(&job()).await.unwrap();
+    }
+    assert_eq!(broker.depth(&copy).await.unwrap().ready, 0);
+    broker.declare_job(&job()).await.unwrap();
+    assert_eq!(broker.depth(&copy).await.unwrap().ready, 0);
+    broker.publish(&copy, messages(7..8)).await.unwrap();
+    assert_eq!(drain(broker, &copy, 1).await, messages(7..8));
+}
+
+async fn a_deleted_queue_ends_its_consumer(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    broker.declare_job(&job()).await.unwrap();
+    let mut consumer = broker.consume(&Queue::Copy(job()), 5).await.unwrap();
+    let gone = job();
+    let (ended, deleted) = tokio::join!(timeout(SOON, consumer.next()), broker.delete_job(&gone));
+    deleted.unwrap();
+    let failure = ended.unwrap().unwrap_err();
+    assert_eq!(failure.remedy, Remedy::GiveUp, "{failure:?}");
+    let refused = broker.consume(&Queue::Copy(job()), 5).await.unwrap_err();
+    assert_eq!(refused.remedy, Remedy::GiveUp, "{refused:?}");
+    assert!(
+        refused.message.contains(&Queue::Copy(job()).name()),
+        "{refused}"
+    );
+}
+
+async fn publishing_to_no_queue_is_refused(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    let queue = Queue::Copy(job());
+    let refused = broker.publish(&queue, messages(0..20)).await.unwrap_err();
+    assert_eq!(refused.confirmed, 0);
+    assert_eq!(refused.failure.reason, Reason::BrokerRejected);
+    assert_eq!(refused.failure.remedy, Remedy::GiveUp);
+    assert_eq!(refused.failure.happened, Happened::No);
+    assert!(refused.failure.message.contains(&queue.name()), "{refused}");
+    // The next batch is not harmed by it.
+    broker.publish(&Queue::List, messages(0..3)).await.unwrap();
+    broker.publish(&Queue::List, Vec::new()).await.unwrap();
+    assert_eq!(drain(broker, &Queue::List, 3).await, messages(0..3));
+    // Nor can a message be put back into a queue that is gone.
+    broker.declare_job(&job()).await.unwrap();
+    broker.publish(&queue, messages(0..1)).await.unwrap();
+    let mut consumer = broker.consume(&queue, 1).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    broker.delete_job(&job()).await.unwrap();
+    let refused = delivery
+        .again(message(0), Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.remedy, Remedy::GiveUp, "{refused:?}");
+}
+
+async fn foreign_bodies_pass_untouched(fixture: &mut Fixture) {
+    let bodies: [&'static [u8]; 5] = [b"", b"\0", b"not ours", b"\x01\xc1", b"\xc8future"];
+    let sent: Vec<Envelope> = bodies
+        .iter()
+        .map(|body| Envelope {
+            headers: message(3).headers,
+            body: bytes::Bytes::from_static(body),
+        })
+        .collect();
+    fixture
+        .broker()
+        .publish(&Queue::List, sent.clone())
+        .await
+        .unwrap();
+    let found = drain(fixture.broker(), &Queue::List, 5).await;
+    assert_eq!(found, sent);
+    let reasons: Vec<Reason> = found
+        .iter()
+        .map(|one| one.decode::<ListTask>().unwrap_err().reason)
+        .collect();
+    assert_eq!(reasons[..4], [Reason::Undecodable; 4]);
+    assert_eq!(reasons[4], Reason::NewerVersion);
+}
+
+async fn two_consumers_share_a_queue(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    let mut first = broker.consume(&Queue::List, 5).await.unwrap();
+    let mut second = broker.consume(&Queue::List, 5).await.unwrap();
+    broker
+        .publish(&Queue::List, messages(0..200))
+        .await
+        .unwrap();
+    let (mut found, mut shares) = (Vec::new(), [0, 0]);
+    while found.len() < 200 {
+        let (who, delivery) = tokio::select! {
+            delivery = first.next() => (0, delivery.unwrap()),
+            delivery = second.next() => (1, delivery.unwrap()),
+        };
+        shares[who] += 1;
+        found.push(delivery.message.clone());
+        delivery.ack().await.unwrap();
+    }
+    found.sort_by_key(|one| one.headers.index);
+    assert_eq!(found, messages(0..200));
+    assert!(shares[0] > 0 && shares[1] > 0, "{shares:?}");
+}

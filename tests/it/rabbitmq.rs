@@ -1,0 +1,160 @@
+//! A private RabbitMQ for tests: Debian's own package, loopback only, its own ports, folder,
+//! cookie and port mapper. It ends with the test process, however that ends: a small shell holds
+//! the other end of a pipe and kills the group when the pipe closes.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const SHIPPED: &str = include_str!("../../deploy/rabbitmq/rabbitmq.conf");
+const BOOT: Duration = Duration::from_secs(90);
+
+/// Runs port mapper and server as jobs with a process group each, and waits. A line means that the
+/// node is to be killed, the end of the input that its files may go as well.
+const KEEPER: &str = r#"
+set -m
+epmd </dev/null >/dev/null 2>&1 & mapper=$!
+"$SERVER" </dev/null >"$RABBITMQ_LOG_BASE/console" 2>&1 & server=$!
+read -r keep
+kill -KILL -- -$server -$mapper
+wait
+[ -n "$keep" ] || rm -rf "$HOME"
+"#;
+
+/// One RabbitMQ node. Dropping it kills it and removes its files.
+#[derive(Debug)]
+pub struct Node {
+    port: u16,
+    distribution: u16,
+    mapper: u16,
+    home: TempDir,
+    keeper: Option<Child>,
+}
+
+impl Node {
+    /// Starts a node and waits until it accepts connections.
+    pub fn start() -> Self {
+        let mut node = Self::prepare();
+        node.run();
+        node.wait_until_up();
+        node
+    }
+
+    /// Chooses ports and folder without starting anything.
+    pub fn prepare() -> Self {
+        assert!(
+            Path::new(SERVER).exists(),
+            "RabbitMQ is missing: apt-get install rabbitmq-server"
+        );
+        Self {
+            port: free_port(),
+            distribution: free_port(),
+            mapper: free_port(),
+            home: tempfile::Builder::new().prefix("rabbit").tempdir().unwrap(),
+            keeper: None,
+        }
+    }
+
+    /// Starts the node, again after [`Node::kill`], with what it had on its disk.
+    pub fn run(&mut self) {
+        let home = self.home.path();
+        let conf = home.join("rabbitmq.conf");
+        let more = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\nlog.file.level = warning\n",
+            self.port
+        );
+        // The shipped limit asks for more free disk than a test machine may have.
+        let shipped = SHIPPED.replace("= 1GB", "= 50MB");
+        fs::write(&conf, shipped + &more).unwrap();
+        fs::write(home.join("plugins"), "[].").unwrap();
+        let keeper = Command::new("/bin/bash")
+            .args(["-c", KEEPER])
+            .env("SERVER", SERVER)
+            .env("HOME", home)
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.mapper.to_string())
+            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.port))
+            .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
+            .env("RABBITMQ_CONFIG_FILE", &conf)
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
+            .env("RABBITMQ_MNESIA_BASE", home.join("data"))
+            .env("RABBITMQ_LOG_BASE", home)
+            .env("RABBITMQ_PID_FILE", home.join("pid"))
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1}",
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        self.keeper = Some(keeper);
+    }
+
+    /// Kills the node without warning; its files stay.
+    pub fn kill(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            let mut input = keeper.stdin.take().unwrap();
+            input.write_all(b"keep\n").unwrap();
+            keeper.wait().unwrap();
+        }
+    }
+
+    /// Waits until the node accepts connections.
+    pub fn wait_until_up(&self) {
+        let pause = Duration::from_millis(50);
+        for _ in 0..BOOT.as_millis() / pause.as_millis() {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return;
+            }
+            std::thread::sleep(pause);
+        }
+        let console = fs::read_to_string(self.home.path().join("console")).unwrap_or_default();
+        panic!("RabbitMQ did not start within {BOOT:?}:\n{console}");
+    }
+
+    /// The URL of its default vhost.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The URL of the node that all tests of this run share; isolate with [`prefix`].
+pub fn url() -> String {
+    static SHARED: OnceLock<Node> = OnceLock::new();
+    SHARED.get_or_init(Node::start).url()
+}
+
+/// A prefix for queue names that no other test uses.
+pub fn prefix() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}.", NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,301 @@
+//! The handle tests hold.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::blob::sas;
+use crate::blob::store::{Account, Container};
+use crate::clock::unix_millis;
+use crate::config::Config;
+use crate::content::mix;
+use crate::faults::Schedule;
+use crate::fetch::{Fetcher, Routes};
+use crate::lock;
+use crate::object::Object;
+use crate::s3::auth::Secret;
+use crate::s3::store::{Bucket, Keys, Stored};
+use crate::server::{Side, serve};
+use crate::state::{Addresses, State};
+use crate::tls::Tls;
+
+/// The access key every simulated cloud knows.
+pub const ACCESS_KEY: &str = "AKIASIMCLOUD00000001";
+/// Its secret.
+pub const SECRET_KEY: &str = "simcloud/secret+key/of/forty+characters0";
+/// The account every simulated cloud has.
+pub const ACCOUNT: &str = "simaccount";
+
+/// A running pair of clouds; they end when it is dropped.
+#[derive(Debug)]
+pub struct SimCloud {
+    pub(crate) state: Arc<State>,
+    ca_pem: Option<String>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Drop for SimCloud {
+    fn drop(&mut self) {
+        for server in &self.servers {
+            server.abort();
+        }
+    }
+}
+
+impl SimCloud {
+    /// Listens on 127.0.0.1 and serves on the runtime this is called in.
+    ///
+    /// # Errors
+    /// When a port cannot be bound or the certificate authority cannot be made.
+    pub async fn start(config: Config) -> io::Result<Self> {
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let s3 = bind(config.ports.s3).await?;
+        let blob = bind(config.ports.blob).await?;
+        let tls = match config.tls {
+            true => Some((Tls::new()?, bind(config.ports.tls).await?)),
+            false => None,
+        };
+        let addresses = Addresses {
+            s3: s3.local_addr()?,
+            blob: blob.local_addr()?,
+            tls: match &tls {
+                Some((_, listener)) => Some(listener.local_addr()?),
+                None => None,
+            },
+        };
+        let fetcher = Fetcher::new(Routes {
+            s3: addresses.s3,
+            blob: addresses.blob,
+            tls: addresses
+                .tls
+                .zip(tls.as_ref().map(|(tls, _)| tls.connector.clone())),
+        });
+        let schedule = Schedule::new(config.faults);
+        let state = State::new(config.keep, config.fetch, addresses, fetcher, schedule);
+        let state = Arc::new(state);
+        let mut servers = vec![
+            tokio::spawn(serve(Arc::clone(&state), s3, Side::S3, None)),
+            tokio::spawn(serve(Arc::clone(&state), blob, Side::Blob, None)),
+        ];
+        let ca_pem = tls.as_ref().map(|(tls, _)| tls.ca_pem.clone());
+        if let Some((tls, listener)) = tls {
+            let state = Arc::clone(&state);
+            servers.push(tokio::spawn(serve(
+                state,
+                listener,
+                Side::ByHost,
+                Some(tls.acceptor),
+            )));
+        }
+        let cloud = Self {
+            state,
+            ca_pem,
+            servers,
+        };
+        cloud.add_access_key(ACCESS_KEY, SECRET_KEY);
+        cloud.add_account(ACCOUNT);
+        Ok(cloud)
+    }
+
+    /// `http://127.0.0.1:PORT`, every region, path style.
+    pub fn s3_url(&self) -> String {
+        format!("http://{}", self.state.addresses.s3)
+    }
+
+    /// `http://127.0.0.1:PORT/ACCOUNT`.
+    pub fn blob_url(&self, account: &str) -> String {
+        format!("http://{}/{account}", self.state.addresses.blob)
+    }
+
+    /// Where TLS is spoken for any host name, if it was asked for.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.state.addresses.tls
+    }
+
+    /// The authority to trust, if TLS was asked for.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// Moves the clouds' clock: seconds ahead of the machine's, negative for behind.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.state.clock.set_ahead(seconds);
+    }
+
+    /// The time the clouds believe it is.
+    pub fn now(&self) -> SystemTime {
+        self.state.clock.now()
+    }
+
+    /// A long-lived access key.
+    pub fn add_access_key(&self, id: &str, secret: &str) {
+        let secret = Secret {
+            key: secret.to_owned(),
+            session: None,
+        };
+        lock(&self.state.secrets).insert(id.to_owned(), secret);
+    }
+
+    /// An access key that is good with this session token until `end`.
+    pub fn add_session_key(&self, id: &str, secret: &str, token: &str, end: SystemTime) {
+        let secret = Secret {
+            key: secret.to_owned(),
+            session: Some((token.to_owned(), end)),
+        };
+        lock(&self.state.secrets).insert(id.to_owned(), secret);
+    }
+
+    /// Makes an access key unknown.
+    pub fn remove_access_key(&self, id: &str) {
+        lock(&self.state.secrets).remove(id);
+    }
+
+    /// An empty bucket; one of that name is replaced.
+    pub fn add_bucket(&self, name: &str, region: &str) {
+        self.insert_bucket(name, region, Keys::Stored(Default::default()));
+    }
+
+    /// A bucket of `count` objects of `length` bytes whose keys are `prefix` and ten digits;
+    /// nothing of them is stored, so there may be billions.
+    pub fn add_series_bucket(
+        &self,
+        name: &str,
+        region: &str,
+        prefix: &str,
+        count: u64,
+        length: u64,
+    ) {
+        let keys = Keys::Series {
+            prefix: prefix.to_owned(),
+            count,
+            length,
+            created: unix_millis(self.now()),
+        };
+        self.insert_bucket(name, region, keys);
+    }
+
+    fn insert_bucket(&self, name: &str, region: &str, keys: Keys) {
+        let bucket = Bucket {
+            region: region.to_owned(),
+            created: unix_millis(self.now()),
+            public: false,
+            keys,
+        };
+        lock(&self.state.s3).buckets.insert(name.to_owned(), bucket);
+    }
+
+    /// Lets unsigned requests read a bucket.
+    pub fn make_public(&self, bucket: &str) {
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.public = true;
+        }
+    }
+
+    /// Puts an object. Of a bucket that does not exist, or of a series, nothing is put.
+    pub fn put_object(&self, bucket: &str, key: &str, object: Object) {
+        self.put_objects(bucket, [(key.to_owned(), object)]);
+    }
+
+    /// Puts many objects.
+    pub fn put_objects(&self, bucket: &str, objects: impl IntoIterator<Item = (String, Object)>) {
+        let now = unix_millis(self.now());
+        let objects = objects.into_iter();
+        let stored = objects.map(|(key, object)| (key.into(), Stored::new(object, now)));
+        let stored: Vec<(Box<str>, Stored)> = stored.collect();
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
+            && let Keys::Stored(keys) = &mut bucket.keys
+        {
+            keys.extend(stored);
+        }
+    }
+
+    /// Removes an object.
+    pub fn delete_object(&self, bucket: &str, key: &str) {
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
+            && let Keys::Stored(keys) = &mut bucket.keys
+        {
+            keys.remove(key);
+        }
+    }
+
+    /// A storage account; its key is a function of its name.
+    pub fn add_account(&self, name: &str) {
+        self.insert_account(name, false);
+    }
+
+    /// A storage account with a hierarchical namespace, as Get Account Information tells it.
+    pub fn add_hierarchical_account(&self, name: &str) {
+        self.insert_account(name, true);
+    }
+
+    fn insert_account(&self, name: &str, hierarchical: bool) {
+        let seed = name
+            .bytes()
+            .fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
+        let account = Account {
+            key: (0..8)
+                .flat_map(|word| mix(seed ^ word).to_le_bytes())
+                .collect(),
+            hierarchical,
+            ..Account::default()
+        };
+        lock(&self.state.blob)
+            .accounts
+            .insert(name.to_owned(), account);
+    }
+
+    /// The account's key in base64; empty for an unknown account.
+    pub fn account_key(&self, account: &str) -> String {
+        STANDARD.encode(self.raw_key(account))
+    }
+
+    fn raw_key(&self, account: &str) -> Vec<u8> {
+        let store = lock(&self.state.blob);
+        let account = store.accounts.get(account);
+        account
+            .map(|account| account.key.clone())
+            .unwrap_or_default()
+    }
+
+    /// An account SAS (blob service, all resource types) as a query string without `?`.
+    pub fn sas(&self, account: &str, permissions: &str, expiry: SystemTime) -> String {
+        sas::account_sas(account, &self.raw_key(account), permissions, expiry)
+    }
+
+    /// A SAS for one container as a query string without `?`.
+    pub fn container_sas(
+        &self,
+        account: &str,
+        container: &str,
+        permissions: &str,
+        expiry: SystemTime,
+    ) -> String {
+        let key = self.raw_key(account);
+        sas::container_sas(account, container, &key, permissions, expiry)
+    }
+
+    /// A bearer token that is good for everything in an account until `end`.
+    pub fn add_token(&self, account: &str, token: &str, end: SystemTime) {
+        if let Some(account) = lock(&self.state.blob).accounts.get_mut(account) {
+            account.tokens.insert(token.to_owned(), end);
+        }
+    }
+
+    /// A container, as if created by a request.
+    pub fn add_container(&self, account: &str, container: &str) {
+        let stamp = self.state.stamp();
+        if let Some(account) = lock(&self.state.blob).accounts.get_mut(account) {
+            let container = account.containers.entry(container.to_owned());
+            container.or_insert_with(|| Container {
+                stamp,
+                ..Container::default()
+            });
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! An object as a test describes it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::clock::unix_millis;
+use crate::content::Content;
+
+/// An S3 object to be put.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub(crate) content: Content,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) storage_class: Option<String>,
+    pub(crate) restored: bool,
+    pub(crate) checksum: bool,
+    pub(crate) etag: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) modified: Option<u64>,
+}
+
+impl Object {
+    /// An object of any content.
+    pub fn new(content: Content) -> Self {
+        Self {
+            content,
+            headers: Vec::new(),
+            metadata: Vec::new(),
+            storage_class: None,
+            restored: false,
+            checksum: false,
+            etag: None,
+            version: None,
+            modified: None,
+        }
+    }
+
+    /// An object of exactly these bytes.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Content::Bytes(bytes.into()))
+    }
+
+    /// An object of `length` bytes computed from `seed`.
+    pub fn generated(seed: u64, length: u64) -> Self {
+        Self::new(Content::Generated { seed, length })
+    }
+
+    /// A header HEAD and GET answer with: Content-Type, Cache-Control, Expires,
+    /// `x-amz-server-side-encryption`, and the like.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// User metadata; the name without `x-amz-meta-`, the value as it is on the wire.
+    #[must_use]
+    pub fn metadata(mut self, name: &str, value: &str) -> Self {
+        self.metadata
+            .push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// A storage class other than STANDARD; GLACIER and DEEP_ARCHIVE cannot be read.
+    #[must_use]
+    pub fn storage_class(mut self, class: &str) -> Self {
+        self.storage_class = Some(class.into());
+        self
+    }
+
+    /// An archived object that is restored for the time being.
+    #[must_use]
+    pub fn restored(mut self) -> Self {
+        self.restored = true;
+        self
+    }
+
+    /// Keeps the CRC-64/NVME with the object, as S3 does for uploads since December 2024.
+    #[must_use]
+    pub fn checksum(mut self) -> Self {
+        self.checksum = true;
+        self
+    }
+
+    /// An ETag, without quotes, instead of the MD5.
+    #[must_use]
+    pub fn etag(mut self, etag: &str) -> Self {
+        self.etag = Some(etag.into());
+        self
+    }
+
+    /// The version id; the bucket answers as one that keeps versions.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Last-Modified, instead of now.
+    #[must_use]
+    pub fn modified(mut self, when: SystemTime) -> Self {
+        self.modified = Some(unix_millis(when));
+        self
+    }
+}

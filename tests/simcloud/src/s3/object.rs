@@ -1,0 +1,135 @@
+//! HEAD and GET of an object.
+
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Response};
+
+use super::store::Stored;
+use crate::body::Body;
+use crate::clock::http_date;
+use crate::conditions::Conditions;
+use crate::crc;
+use crate::query::Query;
+use crate::range::{self, Range};
+use crate::refusal::Refusal;
+
+/// Query parameters that replace a header of the answer.
+const OVERRIDES: &[(&str, &str)] = &[
+    ("response-cache-control", "cache-control"),
+    ("response-content-disposition", "content-disposition"),
+    ("response-content-encoding", "content-encoding"),
+    ("response-content-language", "content-language"),
+    ("response-content-type", "content-type"),
+    ("response-expires", "expires"),
+];
+
+/// The answer to HEAD or GET.
+pub(crate) fn read(
+    parts: &Parts,
+    query: &Query,
+    object: &Stored,
+) -> Result<Response<Body>, Refusal> {
+    let head = parts.method == Method::HEAD;
+    check_version(query, object)?;
+    if object.is_archived() && !head {
+        let message = "The operation is not valid for the object's storage class";
+        return Err(Refusal::new(403, "InvalidObjectState", message)
+            .element("StorageClass", object.storage_class()));
+    }
+    let etag = object.etag();
+    let conditions = Conditions::read(&parts.headers);
+    let failed = || {
+        let message = "At least one of the pre-conditions you specified did not hold";
+        Refusal::new(412, "PreconditionFailed", message)
+    };
+    if conditions.wants_other(&etag, object.modified) {
+        return Err(failed());
+    }
+    if conditions.has_this(&etag, object.modified) {
+        return Err(Refusal::new(304, "NotModified", "Not Modified").header("etag", etag));
+    }
+    let length = object.content.length();
+    let range = range::read(&parts.headers, "range", length).map_err(|()| {
+        let message = "The requested range is not satisfiable";
+        Refusal::new(416, "InvalidRange", message)
+            .element("ActualObjectSize", length.to_string())
+            .header("content-range", format!("bytes */{length}"))
+    })?;
+    let mut response = Response::new(Body::default());
+    let headers = response.headers_mut();
+    let whole = range.is_none();
+    facts(headers, object, &etag);
+    set(headers, "accept-ranges", "bytes");
+    if let Some(extra) = object.extra() {
+        let wanted = super::header(&parts.headers, "x-amz-checksum-mode")
+            .or_else(|| query.get("x-amz-checksum-mode"));
+        if let (Some(crc), Some("ENABLED"), true) = (extra.crc64, wanted, whole) {
+            set(headers, "x-amz-checksum-crc64nvme", &crc::s3_base64(crc));
+            set(headers, "x-amz-checksum-type", "FULL_OBJECT");
+        }
+    }
+    for (parameter, name) in OVERRIDES {
+        if let Some(value) = query.get(parameter) {
+            set(headers, name, value);
+        }
+    }
+    let Range { start, end } = range.unwrap_or(Range {
+        start: 0,
+        end: length,
+    });
+    set(headers, "content-length", &(end - start).to_string());
+    if !whole {
+        let text = format!("bytes {start}-{}/{length}", end - 1);
+        set(headers, "content-range", &text);
+        *response.status_mut() = hyper::StatusCode::PARTIAL_CONTENT;
+    }
+    if !head {
+        *response.body_mut() = Body::range(object.content.clone(), start, end);
+    }
+    Ok(response)
+}
+
+fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
+    let version = object.extra().and_then(|extra| extra.version.as_deref());
+    match query.get("versionId") {
+        Some("null") if version.is_none() => Ok(()),
+        Some(asked) if version != Some(asked) => Err(Refusal::new(
+            404,
+            "NoSuchVersion",
+            "The specified version does not exist.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
+    set(headers, "content-type", "binary/octet-stream");
+    set(headers, "etag", etag);
+    set(headers, "last-modified", &http_date(object.modified));
+    if object.storage_class() != "STANDARD" {
+        set(headers, "x-amz-storage-class", object.storage_class());
+    }
+    let Some(extra) = object.extra() else {
+        return;
+    };
+    for (name, value) in &extra.headers {
+        set(headers, name, value);
+    }
+    for (name, value) in &extra.metadata {
+        set(headers, &format!("x-amz-meta-{name}"), value);
+    }
+    if let Some(version) = &extra.version {
+        set(headers, "x-amz-version-id", version);
+    }
+    if extra.restored {
+        let restored = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
+        set(headers, "x-amz-restore", restored);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+        headers.insert(name, value);
+    }
+}

@@ -16,17 +16,21 @@ settings() {
     REPORTER_PORT=$(free_port)
     PROMETHEUS_PORT=$(free_port)
     export REPORTER_PORT PROMETHEUS_PORT
+    CLOUD_ADDRESS=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}')
+    export CLOUD_ADDRESS CLOUD_AUTHORITY=$work/authority.pem
 }
 
-compose1() { docker-compose -p "$project" -f "$root/docker-compose.yml" "$@"; }
+files=(-f "$root/docker-compose.yml" -f "$root/tests/compose/override.yml")
+
+compose1() { docker-compose -p "$project" "${files[@]}" "$@"; }
 
 # docker compose v2 speaks to the same daemon from inside a container of it.
 compose2() {
     local names
-    mapfile -t names < <(compgen -e | grep -E '^(SOURCE|DESTINATION|(AWS|AZURE|BLOBFLEET|BASE)_.*|.*_(PORT|IMAGE))$')
+    mapfile -t names < <(compgen -e | grep -E '^(SOURCE|DESTINATION|(AWS|AZURE|BLOBFLEET|CLOUD)_.*|.*_(PORT|IMAGE))$')
     docker run --rm "${names[@]/#/--env=}" --volume "$root:$root:ro" --workdir "$root" \
         --volume "$work/docker.sock:/var/run/docker.sock" blobfleet-test/compose \
-        docker compose -p "$project" "$@"
+        docker compose -p "$project" "${files[@]}" "$@"
 }
 
 compose() {
@@ -52,31 +56,28 @@ fleet_says() {
     compose1 logs --no-color --tail 15 lister copier reporter 2>/dev/null
 }
 
-# S3 and Blob on the host's loopback, forwarded to the address that containers know the host by.
+# S3 and Blob on the host's loopback, forwarded from the address that containers know the host by.
 start_cloud() {
     step "simulated cloud with $objects objects"
-    cargo build --release --locked --manifest-path "$root/Cargo.toml" -p simcloud --example serve
-    local host
-    host=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}')
-    coproc CLOUD { exec "$root/target/release/examples/serve" --objects "$objects"; }
-    cloud=$CLOUD_PID
-    local line
-    read -r -t 60 line <&"${CLOUD[0]}" || die "the simulated cloud did not start"
-    jq -e . <<<"$line" >/dev/null || die "the simulated cloud says: $line"
-    forwarders=()
-    forward "$host" "$(jq -r .s3_port <<<"$line")"
-    forward "$host" "$(jq -r .blob_port <<<"$line")"
-    cloud_environment "$host" "$line"
+    cargo build -q --release --locked --manifest-path "$root/Cargo.toml" -p simcloud --example serve
+    local says=$work/cloud.txt
+    "$(target_folder)/release/examples/serve" --tls --objects "$objects" >"$says" 2>&1 &
+    cloud=$!
+    until_true 60 "the simulated cloud is up" grep -q 'END CERTIFICATE' "$says"
+    eval "$(grep '^export AWS_[A-Z]*_[A-Z_]*KEY' "$says")"
+    sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' "$says" >"$CLOUD_AUTHORITY"
+    python3 forward.py "$CLOUD_ADDRESS" 443 "$(sed -n 's/^# TLS .*127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$says")" &
+    forwarder=$!
+    SOURCE=s3://bucket-0
+    DESTINATION=https://simaccount.blob.core.windows.net$(sed -n "s/^export DESTINATION='[^?]*\(.*\)'/\1/p" "$says")
+    export SOURCE DESTINATION
 }
 
-forward() {
-    python3 forward.py "$1" "$2" "$2" &
-    forwarders+=($!)
-}
+target_folder() { cargo metadata --manifest-path "$root/Cargo.toml" --no-deps --format-version 1 | jq -r .target_directory; }
 
 end_cloud() {
     local pid
-    for pid in "${cloud:-}" ${forwarders[@]+"${forwarders[@]}"}; do
+    for pid in "${cloud:-}" "${forwarder:-}"; do
         [ -n "$pid" ] || continue
         kill "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Tries docker-compose.yml for real, without any registry: a Docker daemon of its own, images made
 # with debootstrap (RabbitMQ 4.0 and Prometheus from Debian trixie, the fleet built by
-# deploy/Dockerfile with this machine's Rust), a simulated S3 and Blob on the host.
+# deploy/Dockerfile with this machine's Rust), a simulated S3 and Blob on the host that answers to
+# Amazon's and Azure's own names.
 #
 #   bash tests/compose/run.sh            # as root; Debian: docker.io docker-compose debootstrap jq
-#   OBJECTS=20000 COPIERS=5 bash tests/compose/run.sh
+#   OBJECTS=100000 COPIERS=5 bash tests/compose/run.sh
 #   COMPOSE=v2 bash tests/compose/run.sh # with docker compose v2 (Debian trixie, in a container)
 #
 # It brings the fleet up, stops all copiers in mid-job and brings them back, waits for the job's
@@ -16,7 +17,7 @@ exec </dev/null
 cd "$(dirname "${BASH_SOURCE[0]}")"
 root=$(cd ../.. && pwd)
 work=${WORK:-/var/tmp/blobfleet-compose}
-objects=${OBJECTS:-20000}
+objects=${OBJECTS:-30000}
 copiers=${COPIERS:-3}
 
 step() { printf '== %s\n' "$*"; }
@@ -53,6 +54,7 @@ images
 settings
 
 step "the file is valid for docker-compose 1.29 and for docker compose v2"
+docker-compose -f "$root/docker-compose.yml" config -q
 compose1 config -q
 compose2 config -q
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,9 @@ use crate::broker::Broker;
 use crate::failure::Result;
 use crate::job::{JobEnd, JobId, JobSpec};
 use crate::message::{Envelope, Headers, JobEvent};
+
+/// How long news of a job's end may take to reach this process.
+const NEWS: Duration = Duration::from_secs(5);
 
 /// One job as the log tells it.
 #[derive(Clone, Debug)]
@@ -158,6 +162,14 @@ impl Board {
             .await
             .ok()?;
         jobs.get(id).cloned()
+    }
+
+    /// Waits a moment for news of the job's end: its queues go away just after the log tells it.
+    pub async fn ends_soon(&mut self, id: &JobId) -> bool {
+        let ended = self
+            .jobs
+            .wait_for(|jobs| jobs.get(id).is_some_and(|job| job.end.is_some()));
+        matches!(tokio::time::timeout(NEWS, ended).await, Ok(Ok(_)))
     }
 
     /// Has the job ended, as far as this process knows?

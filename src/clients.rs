@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
-use crate::copier::Containers;
 use crate::config::Env;
+use crate::copier::Containers;
 use crate::destination::auth::Auth;
 use crate::destination::client::Destination;
 use crate::destination::url::DestinationUrl;
@@ -29,7 +29,11 @@ impl Login {
     /// # Errors
     /// See [`Auth::resolve`].
     pub fn resolve(&self, account: &str, http: &reqwest::Client, clock: &Clock) -> Result<Auth> {
-        match self.given.as_ref().filter(|given| given.account_url() == account) {
+        match self
+            .given
+            .as_ref()
+            .filter(|given| given.account_url() == account)
+        {
             Some(given) => Auth::resolve(given, &self.env, http, clock),
             None => Auth::resolve(&DestinationUrl::parse(account)?, &self.env, http, clock),
         }
@@ -71,7 +75,15 @@ impl Clients {
         clock: Clock,
     ) -> Self {
         let made = Mutex::default();
-        Self { inner: Arc::new(Inner { http, credentials, login, clock, made }) }
+        Self {
+            inner: Arc::new(Inner {
+                http,
+                credentials,
+                login,
+                clock,
+                made,
+            }),
+        }
     }
 
     /// The clients of a job.
@@ -84,7 +96,9 @@ impl Clients {
         if let Some(clients) = made.get(&spec.id) {
             return Ok(clients.clone());
         }
-        let auth = inner.login.resolve(&spec.account, &inner.http, &inner.clock)?;
+        let auth = inner
+            .login
+            .resolve(&spec.account, &inner.http, &inner.clock)?;
         let clients = Arc::new(JobClients {
             source: Source::new(
                 spec.endpoint.clone(),

@@ -29,7 +29,10 @@ where
         Err(error) => return misused(&error),
     };
     start_logging(cli.log_level());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             say(&format!("no runtime: {error}"));
@@ -61,7 +64,11 @@ pub trait LogLevel {
 
 /// The exit code a failure ends a program with.
 pub fn code_of(failure: &Failure) -> u8 {
-    if failure.reason == Reason::Usage { WRONG_USE } else { 1 }
+    if failure.reason == Reason::Usage {
+        WRONG_USE
+    } else {
+        1
+    }
 }
 
 /// One line to stderr; a closed stderr is nobody's problem.
@@ -77,7 +84,10 @@ pub fn say(line: &str) {
 /// stdout is closed.
 pub fn print(line: &str) -> Result<()> {
     writeln!(io::stdout(), "{line}").map_err(|error| {
-        Failure::stop(Reason::LocalState, format!("stdout cannot be written: {error}"))
+        Failure::stop(
+            Reason::LocalState,
+            format!("stdout cannot be written: {error}"),
+        )
     })
 }
 

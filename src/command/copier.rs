@@ -4,7 +4,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
-use super::wiring::Wiring;
+use super::wiring::{AWS_HOME, Wiring};
 use crate::config::{CopierCli, Env};
 use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
@@ -17,9 +17,13 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli.destination.as_deref().map(DestinationUrl::parse).transpose()?;
+    let destination = cli
+        .destination
+        .as_deref()
+        .map(DestinationUrl::parse)
+        .transpose()?;
     cli.copy.options()?;
-    let wiring = Wiring::new(&cli.s3, destination.as_ref(), false, env)?;
+    let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let copier = Copier {

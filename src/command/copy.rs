@@ -47,8 +47,11 @@ pub async fn run(command: CopyCommand, env: Env, shutdown: CancellationToken) ->
     let request = command.copy.request(&command.s3, places, env)?;
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
-    let wiring = Wiring::new(&command.s3, Some(&request.destination), plain, env)?;
-    wiring.check_destination(request.destination.account_url()).await?;
+    let home = request.source.home_region();
+    let wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
+    wiring
+        .check_destination(request.destination.account_url())
+        .await?;
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;
     if let Some(address) = command.listen {
@@ -95,7 +98,9 @@ async fn submit(
         wiring.http.clone(),
         wiring.clock.clone(),
     );
-    let planned = request.plan(&source, job.clone(), wiring.clock.unix_ms()).await;
+    let planned = request
+        .plan(&source, job.clone(), wiring.clock.unix_ms())
+        .await;
     let spec = match planned {
         Ok(spec) => spec,
         Err(failure) => {
@@ -107,7 +112,12 @@ async fn submit(
         }
     };
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
-    board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec.clone()))).await?;
+    board::append(
+        broker,
+        Some(&job),
+        &JobEvent::Submitted(Box::new(spec.clone())),
+    )
+    .await?;
     Ok(Arc::new(spec))
 }
 
@@ -229,8 +239,9 @@ fn stopped(
             tracing::debug!(role, %failure, "stopped");
             Some(failure)
         }
-        Err(error) => {
-            Some(Failure::stop(Reason::Internal, format!("the {role} failed: {error}")))
-        }
+        Err(error) => Some(Failure::stop(
+            Reason::Internal,
+            format!("the {role} failed: {error}"),
+        )),
     }
 }

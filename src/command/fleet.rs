@@ -38,7 +38,13 @@ impl Fleet {
             AmqpBroker::connect(args.broker.expose_secret(), options).await?;
         let stop_following = CancellationToken::new();
         let (board, following) = Board::follow(broker.clone(), stop_following.clone()).await?;
-        Ok(Self { broker, board, metrics: Metrics::new(role)?, following, stop_following })
+        Ok(Self {
+            broker,
+            board,
+            metrics: Metrics::new(role)?,
+            following,
+            stop_following,
+        })
     }
 
     /// Serves metrics, where an address was given.
@@ -55,10 +61,7 @@ impl Fleet {
     }
 
     /// Runs a role's work; the job log ending by a failure ends it too.
-    pub(super) async fn run(
-        &mut self,
-        work: impl Future<Output = Result<()>>,
-    ) -> Result<()> {
+    pub(super) async fn run(&mut self, work: impl Future<Output = Result<()>>) -> Result<()> {
         tokio::select! {
             result = work => result,
             followed = &mut self.following => match followed {

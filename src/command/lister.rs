@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::progress::Progress;
-use super::wiring::Wiring;
+use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
 use crate::config::{Env, ListerCli};
@@ -30,7 +30,11 @@ const LOW_MARK: u64 = 20_000;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli.destination.as_deref().map(DestinationUrl::parse).transpose()?;
+    let destination = cli
+        .destination
+        .as_deref()
+        .map(DestinationUrl::parse)
+        .transpose()?;
     let request = match (&cli.source, &cli.destination) {
         (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
         (Some(_), None) => {
@@ -38,7 +42,10 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         }
         (None, _) => None,
     };
-    let wiring = Wiring::new(&cli.s3, destination.as_ref(), false, env)?;
+    let home = request
+        .as_ref()
+        .map_or(AWS_HOME, |request| request.source.home_region());
+    let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let job = match &request {
@@ -86,8 +93,14 @@ async fn submit(
 ) -> Result<JobId> {
     let jobs = board::read(broker).await?;
     let prefix = format!("{}-", request.identity());
-    let last = jobs.iter().filter(|job| job.spec.id.as_str().starts_with(&prefix)).last();
-    let runs = jobs.iter().filter(|job| job.spec.id.as_str().starts_with(&prefix)).count();
+    let last = jobs
+        .iter()
+        .filter(|job| job.spec.id.as_str().starts_with(&prefix))
+        .last();
+    let runs = jobs
+        .iter()
+        .filter(|job| job.spec.id.as_str().starts_with(&prefix))
+        .count();
     match last {
         Some(job) if job.end.is_none() => {
             tracing::info!(job.id = %job.spec.id, "joining the job");
@@ -106,7 +119,9 @@ async fn submit(
         wiring.http.clone(),
         wiring.clock.clone(),
     );
-    let spec = request.plan(&source, job.clone(), wiring.clock.unix_ms()).await?;
+    let spec = request
+        .plan(&source, job.clone(), wiring.clock.unix_ms())
+        .await?;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
     Ok(job)

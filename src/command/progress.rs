@@ -38,17 +38,26 @@ impl Progress {
             }
             line
         });
-        Self { output, line, samples: VecDeque::new() }
+        Self {
+            output,
+            line,
+            samples: VecDeque::new(),
+        }
     }
 
     pub(super) fn interval(&self) -> Duration {
-        if self.output == OutputType::Json { OBJECT } else { LINE }
+        if self.output == OutputType::Json {
+            OBJECT
+        } else {
+            LINE
+        }
     }
 
     /// Shows where the job stands.
     pub(super) fn show(&mut self, summary: &Summary) -> Result<()> {
         let ended = summary.objects_listed - summary.objects_open;
-        self.samples.push_back((Instant::now(), ended, summary.bytes_copied));
+        self.samples
+            .push_back((Instant::now(), ended, summary.bytes_copied));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
         }
@@ -56,7 +65,11 @@ impl Progress {
             line.set_message(self.line(summary));
             line.tick();
         }
-        if self.output == OutputType::Json { print(&json(summary)?) } else { Ok(()) }
+        if self.output == OutputType::Json {
+            print(&json(summary)?)
+        } else {
+            Ok(())
+        }
     }
 
     /// Prints the summary.
@@ -104,7 +117,10 @@ impl Progress {
         if millis == 0 {
             return (0.0, 0);
         }
-        (f64::from(objects) / seconds, u64::try_from(bytes / millis).unwrap_or(u64::MAX))
+        (
+            f64::from(objects) / seconds,
+            u64::try_from(bytes / millis).unwrap_or(u64::MAX),
+        )
     }
 }
 
@@ -131,13 +147,24 @@ fn text(summary: &Summary) -> String {
             BinaryBytes(summary.bytes_copied)
         ),
     ];
-    lines.push(counted("skipped", summary.objects_skipped, &summary.skipped_by_reason));
-    lines.push(counted("failed", summary.objects_failed, &summary.failed_by_reason));
+    lines.push(counted(
+        "skipped",
+        summary.objects_skipped,
+        &summary.skipped_by_reason,
+    ));
+    lines.push(counted(
+        "failed",
+        summary.objects_failed,
+        &summary.failed_by_reason,
+    ));
     if summary.ranges_failed > 0 {
         lines.push(format!("  not listed: {} ranges", summary.ranges_failed));
     }
     if summary.objects_open > 0 {
-        lines.push(format!("  open     {} objects", HumanCount(summary.objects_open)));
+        lines.push(format!(
+            "  open     {} objects",
+            HumanCount(summary.objects_open)
+        ));
     }
     lines.push(format!("  elapsed  {}", HumanDuration(elapsed)));
     if summary.status == crate::job::JobStatus::Interrupted {
@@ -146,14 +173,15 @@ fn text(summary: &Summary) -> String {
     lines.join("\n")
 }
 
-fn counted(
-    what: &str,
-    total: u64,
-    reasons: &std::collections::BTreeMap<String, u64>,
-) -> String {
-    let detail: Vec<_> =
-        reasons.iter().map(|(reason, count)| format!("{reason}: {}", HumanCount(*count))).collect();
-    let detail =
-        if detail.is_empty() { String::new() } else { format!(" ({})", detail.join(", ")) };
+fn counted(what: &str, total: u64, reasons: &std::collections::BTreeMap<String, u64>) -> String {
+    let detail: Vec<_> = reasons
+        .iter()
+        .map(|(reason, count)| format!("{reason}: {}", HumanCount(*count)))
+        .collect();
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", detail.join(", "))
+    };
     format!("  {what:<8} {} objects{detail}", HumanCount(total))
 }

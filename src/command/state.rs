@@ -33,7 +33,11 @@ pub(super) fn open(state: &Path, identity: &str) -> Result<JobFolder> {
     };
     let path = jobs.join(format!("{identity}-{run}"));
     fs::create_dir_all(&path).map_err(|error| unusable(&path, &error))?;
-    Ok(JobFolder { run, path, _lock: lock })
+    Ok(JobFolder {
+        run,
+        path,
+        _lock: lock,
+    })
 }
 
 fn lock(path: &Path) -> Result<File> {

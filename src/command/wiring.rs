@@ -13,6 +13,9 @@ use crate::source::credentials::Credentials;
 /// The longest exchange of the shared client; single calls set shorter limits.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
 
+/// Where STS is asked when nothing names a region.
+pub(super) const AWS_HOME: &str = "us-east-1";
+
 /// What this process signs with.
 #[derive(Clone, Debug)]
 pub(super) struct Wiring {
@@ -26,25 +29,41 @@ impl Wiring {
     /// Reads the credentials' sources; nothing is asked of the network yet.
     pub(super) fn new(
         s3: &SourceArgs,
+        home_region: &str,
         destination: Option<&DestinationUrl>,
         plain_http: bool,
         env: Env,
     ) -> Result<Self> {
         let clock = Clock::system();
-        let roots = if plain_http { Roots::Only(Vec::new()) } else { Roots::System };
+        let roots = if plain_http {
+            Roots::Only(Vec::new())
+        } else {
+            Roots::System
+        };
         let http = http::client(&roots, LONGEST_EXCHANGE)?;
         let credentials = if s3.s3_anonymous {
             Credentials::anonymous()
         } else {
-            Credentials::chain(clock.clone())
+            Credentials::from_chain(home_region, clock.clone())
         };
-        let login = Login { given: destination.cloned(), env };
-        Ok(Self { http, credentials, login, clock })
+        let login = Login {
+            given: destination.cloned(),
+            env,
+        };
+        Ok(Self {
+            http,
+            credentials,
+            login,
+            clock,
+        })
     }
 
     /// Makes sure that there is a credential for the account.
     pub(super) async fn check_destination(&self, account: &str) -> Result<()> {
-        self.login.resolve(account, &self.http, &self.clock)?.prepare().await
+        self.login
+            .resolve(account, &self.http, &self.clock)?
+            .prepare()
+            .await
     }
 
     /// Clients for the jobs of this process.

@@ -50,7 +50,12 @@ pub struct CopyCommand {
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub log: LogArgs,
     /// Address to serve /metrics and /healthz on.
-    #[arg(long, env = "BLOBFLEET_LISTEN", hide_env_values = true, value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDR"
+    )]
     pub listen: Option<SocketAddr>,
 }
 
@@ -96,7 +101,12 @@ pub struct ListerCli {
 #[command(name = "copier", version, max_term_width = 100)]
 pub struct CopierCli {
     /// A destination whose SAS this copier uses for jobs of that account.
-    #[arg(long, env = "BLOBFLEET_DESTINATION", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_DESTINATION",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub destination: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
@@ -148,12 +158,22 @@ pub struct CopyArgs {
           default_missing_value = "true", require_equals = true)]
     pub as_subdir: bool,
     /// Objects up to this many MiB go with one request (Put Blob From URL); at most 5000.
-    #[arg(long, env = "BLOBFLEET_PUT_BLOB_SIZE_MB", hide_env_values = true, default_value = "256",
-          value_name = "MIB")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_PUT_BLOB_SIZE_MB",
+        hide_env_values = true,
+        default_value = "256",
+        value_name = "MIB"
+    )]
     pub put_blob_size_mb: String,
     /// Smallest block above that, in MiB; doubled until 50,000 blocks suffice.
-    #[arg(long, env = "BLOBFLEET_BLOCK_SIZE_MB", hide_env_values = true, default_value = "8",
-          value_name = "MIB")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_BLOCK_SIZE_MB",
+        hide_env_values = true,
+        default_value = "8",
+        value_name = "MIB"
+    )]
     pub block_size_mb: String,
     /// Carry content headers and user metadata over (one HEAD per object).
     #[arg(long, env = "BLOBFLEET_S2S_PRESERVE_PROPERTIES", hide_env_values = true,
@@ -165,7 +185,12 @@ pub struct CopyArgs {
           value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub concurrency: u16,
     /// Tells jobs apart that are otherwise the same.
-    #[arg(long, env = "BLOBFLEET_JOB_NAME", hide_env_values = true, value_name = "NAME")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_JOB_NAME",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
     pub job_name: Option<String>,
 }
 
@@ -174,10 +199,20 @@ pub struct CopyArgs {
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// An S3-compatible server instead of Amazon, e.g. http://127.0.0.1:9000.
-    #[arg(long, env = "BLOBFLEET_S3_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_S3_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub s3_endpoint: Option<String>,
     /// Only buckets of this region.
-    #[arg(long, env = "BLOBFLEET_S3_REGION", hide_env_values = true, value_name = "REGION")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_S3_REGION",
+        hide_env_values = true,
+        value_name = "REGION"
+    )]
     pub s3_region: Option<String>,
     /// Ask without credentials, for public buckets.
     #[arg(long, env = "BLOBFLEET_S3_ANONYMOUS", hide_env_values = true,
@@ -191,7 +226,12 @@ pub struct SourceArgs {
 #[command(next_help_heading = "State")]
 pub struct StateArgs {
     /// Folder for jobs and their ledgers [default: the XDG state folder]
-    #[arg(long, env = "BLOBFLEET_STATE", hide_env_values = true, value_name = "DIR")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_STATE",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     pub state: Option<PathBuf>,
 }
 
@@ -200,14 +240,29 @@ pub struct StateArgs {
 #[command(next_help_heading = "Fleet")]
 pub struct BrokerArgs {
     /// RabbitMQ, e.g. amqp://USER:PASSWORD@HOST:5672/%2f
-    #[arg(long, env = "BLOBFLEET_BROKER", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_BROKER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub broker: SecretString,
     /// Seconds to wait at start for a broker that is not up yet.
-    #[arg(long, env = "BLOBFLEET_BROKER_WAIT", hide_env_values = true, default_value_t = 30,
-          value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_BROKER_WAIT",
+        hide_env_values = true,
+        default_value_t = 30,
+        value_name = "SECONDS"
+    )]
     pub broker_wait: u64,
     /// Address to serve /metrics and /healthz on.
-    #[arg(long, env = "BLOBFLEET_LISTEN", hide_env_values = true, value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDR"
+    )]
     pub listen: Option<SocketAddr>,
 }
 
@@ -226,7 +281,12 @@ pub struct OutputArgs {
 #[command(next_help_heading = "Output")]
 pub struct LogArgs {
     /// ERROR, WARNING, INFO, DEBUG or NONE, or a filter such as info,lapin=debug.
-    #[arg(long, env = "BLOBFLEET_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
+    #[arg(
+        long,
+        env = "BLOBFLEET_LOG_LEVEL",
+        hide_env_values = true,
+        value_name = "LEVEL"
+    )]
     pub log_level: Option<String>,
 }
 

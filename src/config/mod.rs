@@ -26,7 +26,10 @@ use crate::source::url::SourceUrl;
 use crate::submit::Request;
 
 /// Reads a variable of the process's environment; empty is unset.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -100,7 +103,10 @@ impl StateArgs {
             return Ok(folder.clone());
         }
         let strategy = etcetera::base_strategy::Xdg::new().map_err(|error| {
-            Failure::stop(Reason::Usage, format!("no state folder: {error}: give --state"))
+            Failure::stop(
+                Reason::Usage,
+                format!("no state folder: {error}: give --state"),
+            )
         })?;
         let base = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
         Ok(base.join("blobfleet"))

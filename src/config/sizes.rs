@@ -14,16 +14,18 @@ pub(super) fn block_size(text: &str) -> Result<u64> {
 }
 
 fn within(flag: &str, text: &str, least: u64, most: u64) -> Result<u64> {
-    mebibytes(text).filter(|bytes| (least..=most).contains(bytes)).ok_or_else(|| {
-        Failure::stop(
-            Reason::Usage,
-            format!(
-                "{flag} {text} is no size: give MiB up to {}, fractions only where they make \
+    mebibytes(text)
+        .filter(|bytes| (least..=most).contains(bytes))
+        .ok_or_else(|| {
+            Failure::stop(
+                Reason::Usage,
+                format!(
+                    "{flag} {text} is no size: give MiB up to {}, fractions only where they make \
                  whole bytes",
-                most / MIB
-            ),
-        )
-    })
+                    most / MIB
+                ),
+            )
+        })
 }
 
 /// Exact: a decimal fraction of a MiB that is no whole number of bytes is none.
@@ -38,7 +40,11 @@ fn mebibytes(text: &str) -> Option<u64> {
     }
     let fraction = fraction.trim_end_matches('0');
     let scale = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let part = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
+    let part = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse::<u128>().ok()?
+    };
     let bytes = part.checked_mul(u128::from(MIB))?;
     if bytes % scale != 0 {
         return None;
@@ -72,7 +78,12 @@ mod tests {
     #[test]
     fn limits_are_azures() {
         assert_eq!(put_blob_size("5000").unwrap(), MAX_PUT_BLOB_SIZE);
-        assert!(put_blob_size("5001").unwrap_err().message.contains("up to 5000"));
+        assert!(
+            put_blob_size("5001")
+                .unwrap_err()
+                .message
+                .contains("up to 5000")
+        );
         assert_eq!(block_size("4000").unwrap(), MAX_BLOCK_SIZE);
         assert!(block_size("0").is_err());
     }

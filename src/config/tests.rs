@@ -6,7 +6,10 @@ use super::*;
 
 fn copy(args: &[&str]) -> CopyCommand {
     let all = ["blobfleet", "copy", "s3://b", "http://127.0.0.1:1/acct/c"];
-    match FrontCli::try_parse_from(all.iter().chain(args)).unwrap().command {
+    match FrontCli::try_parse_from(all.iter().chain(args))
+        .unwrap()
+        .command
+    {
         FrontCommand::Copy(command) => *command,
     }
 }
@@ -26,7 +29,11 @@ fn switches_take_a_value_or_none() {
     assert!(copy(&["--recursive=true"]).copy.recursive);
     assert!(!copy(&["--recursive=false"]).copy.recursive);
     assert!(!copy(&["--as-subdir=false"]).copy.as_subdir);
-    assert!(!copy(&["--s2s-preserve-properties=false"]).copy.s2s_preserve_properties);
+    assert!(
+        !copy(&["--s2s-preserve-properties=false"])
+            .copy
+            .s2s_preserve_properties
+    );
 }
 
 #[test]
@@ -34,18 +41,26 @@ fn every_flag_has_its_environment_variable_and_hides_the_value() {
     let mut front = FrontCli::command();
     front.build();
     let copy = front.find_subcommand("copy").unwrap().clone();
-    for command in
-        [copy, ListerCli::command(), CopierCli::command(), ReporterCli::command()]
-    {
+    for command in [
+        copy,
+        ListerCli::command(),
+        CopierCli::command(),
+        ReporterCli::command(),
+    ] {
         for arg in command.get_arguments() {
             let Some(long) = arg.get_long() else { continue };
             if matches!(long, "help" | "version") {
                 continue;
             }
             let expected = format!("BLOBFLEET_{}", long.replace('-', "_").to_uppercase());
-            let name = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+            let name = arg
+                .get_env()
+                .map(|name| name.to_string_lossy().into_owned());
             assert_eq!(name.as_deref(), Some(expected.as_str()), "--{long}");
-            assert!(arg.is_hide_env_values_set(), "--{long} would show its value in --help");
+            assert!(
+                arg.is_hide_env_values_set(),
+                "--{long} would show its value in --help"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One delivery of one copy task: attempt it, then settle it.
 
-use super::transfer;
 use super::Shared;
+use super::transfer;
 use crate::broker::Delivery;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
@@ -31,7 +31,11 @@ async fn failed(
     failure: Failure,
 ) -> Result<()> {
     let copier = &shared.copier;
-    copier.metrics.attempt_failures.with_label_values(&[failure.reason.as_str()]).inc();
+    copier
+        .metrics
+        .attempt_failures
+        .with_label_values(&[failure.reason.as_str()])
+        .inc();
     let attempt = delivery.message.headers.attempt;
     match copier.retry.decide(&failure, attempt, rand::random()) {
         Decision::Stop => Err(failure),
@@ -49,19 +53,17 @@ async fn failed(
                 %failure,
                 "object failed"
             );
-            let ending = Ending::Failed { reason: failure.reason, message: failure.message };
+            let ending = Ending::Failed {
+                reason: failure.reason,
+                message: failure.message,
+            };
             finish(shared, delivery, task, ending).await
         }
     }
 }
 
 /// Reports how the object ended; the delivery is acknowledged once the report is confirmed.
-async fn finish(
-    shared: &Shared,
-    delivery: Delivery,
-    task: CopyTask,
-    ending: Ending,
-) -> Result<()> {
+async fn finish(shared: &Shared, delivery: Delivery, task: CopyTask, ending: Ending) -> Result<()> {
     let metrics = &shared.copier.metrics;
     match &ending {
         Ending::Copied { bytes, .. } => {
@@ -93,9 +95,15 @@ async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Re
             index: headers.index,
             round: headers.round,
         },
-        key: format!("(object {} of list task {})", headers.index, headers.list_task),
+        key: format!(
+            "(object {} of list task {})",
+            headers.index, headers.list_task
+        ),
         size: 0,
-        ending: Ending::Failed { reason: Reason::Undecodable, message: failure.message.clone() },
+        ending: Ending::Failed {
+            reason: Reason::Undecodable,
+            message: failure.message.clone(),
+        },
         attempts: headers.attempt + 1,
     };
     shared.outcomes.publish(outcome).await?;

@@ -17,11 +17,23 @@ pub(super) async fn copy(
 ) -> Result<Ending> {
     let mut staging: JoinSet<Result<()>> = JoinSet::new();
     for block in plan.iter() {
-        let permit = passage.shared.requests.clone().acquire_owned().await.map_err(|error| {
-            Failure::stop(Reason::Internal, format!("no permits are given any more: {error}"))
-        })?;
+        let permit = passage
+            .shared
+            .requests
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|error| {
+                Failure::stop(
+                    Reason::Internal,
+                    format!("no permits are given any more: {error}"),
+                )
+            })?;
         if passage.shared.shutdown.is_cancelled() {
-            return Err(Failure::retry(Reason::DestinationUnavailable, "the copier is stopping"));
+            return Err(Failure::retry(
+                Reason::DestinationUnavailable,
+                "the copier is stopping",
+            ));
         }
         while let Some(done) = staging.try_join_next() {
             finished(done)?;
@@ -38,7 +50,10 @@ pub(super) async fn copy(
     }
     unchanged(passage, source).await?;
     commit(passage, source, plan).await?;
-    Ok(Ending::Copied { bytes: source.size, crc64: None })
+    Ok(Ending::Copied {
+        bytes: source.size,
+        crc64: None,
+    })
 }
 
 async fn stage(passage: &Passage, block: &Block) -> Result<()> {
@@ -48,8 +63,15 @@ async fn stage(passage: &Passage, block: &Block) -> Result<()> {
             destination
                 .put_block_from_url(
                     &passage.blob,
-                    &BlockRange { id: &block.id, bytes: block.offset..block.offset + block.length },
-                    &CopySource { url: url.expose(), length: block.length, md5: None },
+                    &BlockRange {
+                        id: &block.id,
+                        bytes: block.offset..block.offset + block.length,
+                    },
+                    &CopySource {
+                        url: url.expose(),
+                        length: block.length,
+                        md5: None,
+                    },
                 )
                 .await
         })
@@ -66,7 +88,10 @@ async fn unchanged(passage: &Passage, source: &SourceObject) -> Result<()> {
     if source.same_as(&passage.head().await?) {
         return Ok(());
     }
-    Err(Failure::retry(Reason::SourceChanged, "the object changed while it was copied"))
+    Err(Failure::retry(
+        Reason::SourceChanged,
+        "the object changed while it was copied",
+    ))
 }
 
 async fn commit(passage: &Passage, source: &SourceObject, plan: &Blocks) -> Result<()> {

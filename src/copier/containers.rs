@@ -17,13 +17,20 @@ pub(crate) struct Containers {
 impl Containers {
     /// Makes the container unless it has been made before; concurrent callers wait for one.
     pub(super) async fn ensure(&self, destination: &Destination, name: &str) -> Result<()> {
-        let cell = self.made.lock().await.entry(name.to_owned()).or_default().clone();
+        let cell = self
+            .made
+            .lock()
+            .await
+            .entry(name.to_owned())
+            .or_default()
+            .clone();
         cell.get_or_try_init(|| async {
-            tracing::info!(container = name, "creating the container");
-            destination.create_container(name).await.map_err(|error| error.failure)
+            let state = destination.create_container(name).await?;
+            tracing::info!(container = name, ?state, "container");
+            Ok(())
         })
-        .await?;
-        Ok(())
+        .await
+        .copied()
     }
 
     /// Forgets a container that turned out to be missing after all.

@@ -8,6 +8,7 @@ mod blocks;
 mod containers;
 mod outcomes;
 pub mod plan;
+mod proof;
 mod transfer;
 mod worker;
 
@@ -62,7 +63,9 @@ impl Copier {
     /// What no copy of any object can succeed with: credentials refused by the destination, a
     /// message of a newer version, or the broker refusing for good.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        self.metrics.in_flight_limit.set(i64::from(self.concurrency));
+        self.metrics
+            .in_flight_limit
+            .set(i64::from(self.concurrency));
         let (outcomes, publishing) = Outcomes::start(self.broker.clone());
         let permits = usize::from(self.concurrency);
         let shared = Shared {
@@ -90,15 +93,13 @@ async fn supervise(shared: &Shared) -> Result<()> {
     let result = loop {
         for (spec, stop) in news(&board, &mut known, &shared.shutdown) {
             let shared = shared.clone();
-            working.spawn(async move {
-                (spec.id.clone(), worker::run(shared, spec, stop).await)
-            });
+            working.spawn(async move { (spec.id.clone(), worker::run(shared, spec, stop).await) });
         }
         tokio::select! {
             () = shared.shutdown.cancelled() => break Ok(()),
             followed = board.changed() => if !followed { break Ok(()) },
             Some(done) = working.join_next() => {
-                if let Err(failure) = ended(&board, done) {
+                if let Err(failure) = ended(&mut board, done).await {
                     break Err(failure);
                 }
             }
@@ -106,7 +107,7 @@ async fn supervise(shared: &Shared) -> Result<()> {
     };
     shared.shutdown.cancel();
     while let Some(done) = working.join_next().await {
-        if let Err(failure) = ended(&board, done) {
+        if let Err(failure) = ended(&mut board, done).await {
             tracing::debug!(%failure, "a worker stopped");
         }
     }
@@ -135,14 +136,14 @@ fn news(
     started
 }
 
-fn ended(
-    board: &Board,
+async fn ended(
+    board: &mut Board,
     done: std::result::Result<(JobId, Result<()>), tokio::task::JoinError>,
 ) -> Result<()> {
-    let (job, result) = done
-        .map_err(|error| Failure::stop(Reason::Internal, format!("a copier failed: {error}")))?;
+    let (job, result) =
+        done.map_err(|error| Failure::stop(Reason::Internal, format!("a copier failed: {error}")))?;
     match result {
-        Err(failure) if board.has_ended(&job) => {
+        Err(failure) if failure.reason == Reason::BrokerRejected && board.ends_soon(&job).await => {
             tracing::debug!(job.id = %job, %failure, "the job's queues are gone");
             Ok(())
         }

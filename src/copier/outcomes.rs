@@ -49,15 +49,26 @@ impl Outcomes {
 
     /// Reports an outcome; its delivery is acknowledged when the report is confirmed.
     pub(super) async fn report(&self, outcome: Outcome, delivery: Delivery) -> Result<()> {
-        self.send(Item { outcome, settle: Settlement::Ack(Box::new(delivery)) }).await
+        self.send(Item {
+            outcome,
+            settle: Settlement::Ack(Box::new(delivery)),
+        })
+        .await
     }
 
     /// Reports an outcome and waits until that is confirmed.
     pub(super) async fn publish(&self, outcome: Outcome) -> Result<()> {
         let (confirmed, wait) = oneshot::channel();
-        self.send(Item { outcome, settle: Settlement::Tell(confirmed) }).await?;
+        self.send(Item {
+            outcome,
+            settle: Settlement::Tell(confirmed),
+        })
+        .await?;
         wait.await.map_err(|_closed| {
-            Failure::retry(Reason::BrokerUnavailable, "the outcome could not be published")
+            Failure::retry(
+                Reason::BrokerUnavailable,
+                "the outcome could not be published",
+            )
         })
     }
 
@@ -89,10 +100,18 @@ async fn run(broker: Arc<dyn Broker>, mut receiver: mpsc::Receiver<Item>) {
 /// Publishes one batch. Where the broker stays out of reach the deliveries are dropped unsettled:
 /// they come back, and their objects are copied again.
 async fn publish(broker: Arc<dyn Broker>, batch: Vec<Item>) {
-    let (outcomes, settlements): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|item| (item.outcome, item.settle)).unzip();
-    let job = outcomes.first().map(|outcome| outcome.id.job.to_string()).unwrap_or_default();
-    let headers = Headers { job, ..Headers::default() };
+    let (outcomes, settlements): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|item| (item.outcome, item.settle))
+        .unzip();
+    let job = outcomes
+        .first()
+        .map(|outcome| outcome.id.job.to_string())
+        .unwrap_or_default();
+    let headers = Headers {
+        job,
+        ..Headers::default()
+    };
     let message = match Envelope::new(headers, &Report::Outcomes(outcomes)) {
         Ok(message) => message,
         Err(failure) => return tracing::error!(%failure, "outcomes cannot be encoded"),

@@ -66,8 +66,16 @@ pub fn plan(size: u64, version: &str, options: &CopyOptions) -> Result<Plan> {
         block_size = (block_size * 2).min(MAX_BLOCK_SIZE);
     }
     let hash = Sha256::digest(version.as_bytes());
-    let stem: String = hash.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    Ok(Plan::Blocks(Blocks { size, block_size, stem: format!("{stem}{block_size:010x}") }))
+    let stem: String = hash
+        .iter()
+        .take(10)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(Plan::Blocks(Blocks {
+        size,
+        block_size,
+        stem: format!("{stem}{block_size:010x}"),
+    }))
 }
 
 impl Blocks {
@@ -94,7 +102,11 @@ mod tests {
     use super::*;
 
     fn options(put_blob_size: u64, block_size: u64) -> CopyOptions {
-        CopyOptions { put_blob_size, block_size, preserve_properties: true }
+        CopyOptions {
+            put_blob_size,
+            block_size,
+            preserve_properties: true,
+        }
     }
 
     fn blocks(size: u64, options: &CopyOptions) -> Blocks {
@@ -115,7 +127,10 @@ mod tests {
     #[test]
     fn blocks_cover_the_object_once_in_order() {
         let all: Vec<_> = blocks(25, &options(8, 10)).iter().collect();
-        let spans: Vec<_> = all.iter().map(|block| (block.offset, block.length)).collect();
+        let spans: Vec<_> = all
+            .iter()
+            .map(|block| (block.offset, block.length))
+            .collect();
         assert_eq!(spans, [(0, 10), (10, 10), (20, 5)]);
         for block in &all {
             assert_eq!(STANDARD.decode(&block.id).unwrap().len(), 36);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plan::{self, Plan};
-use super::{Shared, blocks};
+use super::{Shared, blocks, proof};
 use crate::clients::JobClients;
 use crate::destination::client::{
     BlobError, BlobHeaders, BlobName, Conditions, CopySource, Stored,
@@ -15,7 +15,8 @@ use crate::destination::naming;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message::{CopyTask, Ending};
-use crate::source::client::{BucketRef, ObjectHead, PresignedUrl};
+use crate::source::client::{BucketRef, ObjectHead};
+use crate::source::sign::PresignedUrl;
 
 /// How long a presigned URL may be used; Azure begins to fetch at once.
 pub(super) const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -37,7 +38,10 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
     let mut passage = Passage {
         shared: shared.clone(),
         clients: shared.copier.clients.of(spec)?,
-        bucket: BucketRef { name: root.bucket.clone(), region: root.region.clone() },
+        bucket: BucketRef {
+            name: root.bucket.clone(),
+            region: root.region.clone(),
+        },
         key: task.object.key.clone(),
         version: task.object.version.clone(),
         blob: blob_name(root, &task.object.key)?,
@@ -75,7 +79,7 @@ impl SourceObject {
     }
 
     fn of_head(head: ObjectHead) -> Result<Self> {
-        let md5 = head.etag_md5();
+        let md5 = proof::content_md5(&head);
         let properties = SourceProperties {
             content_type: head.content_type,
             cache_control: head.cache_control,
@@ -121,7 +125,11 @@ impl Passage {
     /// HEAD of the source object.
     pub(super) async fn head(&self) -> Result<ObjectHead> {
         let started = Instant::now();
-        let head = self.clients.source.head(&self.bucket, &self.key, self.version.as_deref()).await;
+        let head = self
+            .clients
+            .source
+            .head(&self.bucket, &self.key, self.version.as_deref())
+            .await;
         self.observe(("s3", "head_object"), started, head.as_ref().err());
         head
     }
@@ -129,7 +137,10 @@ impl Passage {
     /// A fresh presigned URL of the source object.
     pub(super) async fn presign(&self) -> Result<PresignedUrl> {
         let version = self.version.as_deref();
-        self.clients.source.presign_get(&self.bucket, &self.key, version, URL_LIFETIME).await
+        self.clients
+            .source
+            .presign_get(&self.bucket, &self.key, version, URL_LIFETIME)
+            .await
     }
 
     pub(super) fn observe(
@@ -157,7 +168,11 @@ impl Passage {
             let url = self.presign().await?;
             let started = Instant::now();
             let answer = request(url).await;
-            self.observe(call, started, answer.as_ref().err().map(|error| &error.failure));
+            self.observe(
+                call,
+                started,
+                answer.as_ref().err().map(|error| &error.failure),
+            );
             match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is("ContainerNotFound") => {
@@ -178,7 +193,9 @@ impl Passage {
             containers.forget(&self.blob.container).await;
             return Err(error.failure);
         }
-        containers.ensure(&self.clients.destination, &self.blob.container).await
+        containers
+            .ensure(&self.clients.destination, &self.blob.container)
+            .await
     }
 }
 
@@ -189,7 +206,11 @@ async fn whole(passage: &Passage, source: &SourceObject) -> Result<Ending> {
             destination
                 .put_blob_from_url(
                     &passage.blob,
-                    &CopySource { url: url.expose(), length: source.size, md5: source.md5 },
+                    &CopySource {
+                        url: url.expose(),
+                        length: source.size,
+                        md5: source.md5,
+                    },
                     &source.headers,
                     &Conditions::default(),
                 )
@@ -197,7 +218,10 @@ async fn whole(passage: &Passage, source: &SourceObject) -> Result<Ending> {
         })
         .await?;
     verify(passage, source, &stored).await?;
-    Ok(Ending::Copied { bytes: source.size, crc64: stored.crc64 })
+    Ok(Ending::Copied {
+        bytes: source.size,
+        crc64: stored.crc64,
+    })
 }
 
 /// Length and content are proved by a digest that Azure checked or returned, or by a pinned
@@ -235,15 +259,27 @@ async fn verify(passage: &Passage, source: &SourceObject, stored: &Stored) -> Re
 
 fn blob_name(root: &Root, key: &str) -> Result<BlobName> {
     let kept = key.get(root.strip..).ok_or_else(|| {
-        Failure::give_up(Reason::Internal, "the key is shorter than the listed prefix")
+        Failure::give_up(
+            Reason::Internal,
+            "the key is shorter than the listed prefix",
+        )
     })?;
     let blob = format!("{}{kept}", root.blob_prefix);
     naming::check_blob(&root.container, &blob)?;
-    Ok(BlobName { container: root.container.clone(), blob })
+    Ok(BlobName {
+        container: root.container.clone(),
+        blob,
+    })
 }
 
 fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
-    usize::try_from(root).ok().and_then(|index| spec.roots.get(index)).ok_or_else(|| {
-        Failure::give_up(Reason::Internal, format!("job {} has no root {root}", spec.id))
-    })
+    usize::try_from(root)
+        .ok()
+        .and_then(|index| spec.roots.get(index))
+        .ok_or_else(|| {
+            Failure::give_up(
+                Reason::Internal,
+                format!("job {} has no root {root}", spec.id),
+            )
+        })
 }

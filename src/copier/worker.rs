@@ -11,16 +11,16 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 
 /// Works on a job until it ends or the copier stops; objects begun are finished.
-pub(super) async fn run(
-    shared: Shared,
-    spec: Arc<JobSpec>,
-    stop: CancellationToken,
-) -> Result<()> {
+pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
     let broker = &shared.copier.broker;
     let window = shared.copier.concurrency;
     broker.declare_job(&spec.id).await?;
-    let mut again = broker.consume(&Queue::Again(spec.id.clone()), window).await?;
-    let mut first = broker.consume(&Queue::Copy(spec.id.clone()), window).await?;
+    let mut again = broker
+        .consume(&Queue::Again(spec.id.clone()), window)
+        .await?;
+    let mut first = broker
+        .consume(&Queue::Copy(spec.id.clone()), window)
+        .await?;
     let mut working: JoinSet<Result<()>> = JoinSet::new();
     let result = loop {
         let taken = tokio::select! {
@@ -62,7 +62,10 @@ async fn one(
         permit = objects.acquire_owned() => permit,
     };
     let _permit = permit.map_err(|error| {
-        Failure::stop(Reason::Internal, format!("no permits are given any more: {error}"))
+        Failure::stop(
+            Reason::Internal,
+            format!("no permits are given any more: {error}"),
+        )
     })?;
     shared.copier.metrics.in_flight_objects.inc();
     let result = attempt::handle(&shared, &spec, delivery).await;

@@ -111,7 +111,10 @@ impl Lister {
 
     async fn failed(self, delivery: Delivery, task: ListTask, failure: Failure) -> Result<()> {
         self.metrics.pages.with_label_values(&["failed"]).inc();
-        self.metrics.attempt_failures.with_label_values(&[failure.reason.as_str()]).inc();
+        self.metrics
+            .attempt_failures
+            .with_label_values(&[failure.reason.as_str()])
+            .inc();
         if self.board.has_ended(&task.job) {
             return settled(delivery.ack().await);
         }
@@ -132,7 +135,10 @@ impl Lister {
                     reason: failure.reason,
                     message: failure.message,
                 });
-                let headers = Headers { job: task.job.to_string(), ..Headers::default() };
+                let headers = Headers {
+                    job: task.job.to_string(),
+                    ..Headers::default()
+                };
                 match publish::report(&*self.broker, headers, &report).await {
                     Ok(()) => settled(delivery.ack().await),
                     Err(failure) => {

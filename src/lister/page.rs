@@ -1,10 +1,10 @@
 //! What a listing becomes: copy tasks, decided objects, and what follows. Pure.
 
+use crate::failure::{Reason, Result};
 use crate::job::{JobId, Root, Scope};
 use crate::message::{
     CopyId, CopyTask, Decided, Ending, Envelope, KeyRange, ListTask, ListedObject, Page,
 };
-use crate::failure::{Reason, Result};
 
 /// A listing of one page, as the source gave it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,7 +30,10 @@ pub fn draft(task: &ListTask, root: &Root, nonce: u64, listing: Listing) -> Draf
     let (objects, exhausted) = within(&task.range, listing.objects);
     let next = match listing.next_after {
         Some(after) if !exhausted => {
-            vec![KeyRange { after: Some(after), until: task.range.until.clone() }]
+            vec![KeyRange {
+                after: Some(after),
+                until: task.range.until.clone(),
+            }]
         }
         _ => Vec::new(),
     };
@@ -56,7 +59,9 @@ pub fn draft(task: &ListTask, root: &Root, nonce: u64, listing: Listing) -> Draf
 
 /// Objects up to the range's end, and whether that end was reached.
 fn within(range: &KeyRange, mut objects: Vec<ListedObject>) -> (Vec<ListedObject>, bool) {
-    let Some(until) = &range.until else { return (objects, false) };
+    let Some(until) = &range.until else {
+        return (objects, false);
+    };
     let inside = objects.partition_point(|object| object.key <= *until);
     let exhausted = inside < objects.len();
     objects.truncate(inside);
@@ -98,14 +103,21 @@ impl Draft {
     /// The report of the part before the `confirmed`-th copy task: the page ends there and what
     /// follows starts after its last key. None where nothing was confirmed.
     pub fn cut(mut self, confirmed: usize) -> Option<Page> {
-        let Some(first_missing) = self.tasks.get(confirmed) else { return Some(self.page) };
+        let Some(first_missing) = self.tasks.get(confirmed) else {
+            return Some(self.page);
+        };
         let kept = usize::try_from(first_missing.id.index).unwrap_or(usize::MAX);
         let (last, _) = self.keys.get(kept.checked_sub(1)?)?;
         let until = self.page.next.pop().and_then(|range| range.until);
-        self.page.next = vec![KeyRange { after: Some(last.clone()), until }];
+        self.page.next = vec![KeyRange {
+            after: Some(last.clone()),
+            until,
+        }];
         self.page.objects = first_missing.id.index;
         self.page.bytes = self.keys.iter().take(kept).map(|(_, size)| size).sum();
-        self.page.decided.retain(|decided| decided.index < self.page.objects);
+        self.page
+            .decided
+            .retain(|decided| decided.index < self.page.objects);
         Some(self.page)
     }
 
@@ -115,7 +127,9 @@ impl Draft {
     /// Encoding, which does not fail for our own messages.
     pub fn messages(&self, skip: usize) -> Result<Vec<Envelope>> {
         let tasks = self.tasks.iter().skip(skip);
-        tasks.map(|task| Envelope::new(task.id.headers(), task)).collect()
+        tasks
+            .map(|task| Envelope::new(task.id.headers(), task))
+            .collect()
     }
 
     /// The job it belongs to.
@@ -133,7 +147,9 @@ impl Draft {
 fn decided(root: &Root, object: &ListedObject) -> Option<Ending> {
     let named_by_user = matches!(&root.scope, Scope::Object { key, .. } if *key == object.key);
     if object.key.ends_with('/') && !named_by_user {
-        return Some(Ending::Skipped { reason: "folder_marker".into() });
+        return Some(Ending::Skipped {
+            reason: "folder_marker".into(),
+        });
     }
     root.refused.as_ref().map(|message| Ending::Failed {
         reason: Reason::ContainerRejected,

@@ -44,5 +44,8 @@ pub(super) async fn tasks(broker: &dyn Broker, draft: Draft) -> Result<Option<Pa
 /// Publishes a report.
 pub(super) async fn report(broker: &dyn Broker, headers: Headers, report: &Report) -> Result<()> {
     let message = Envelope::new(headers, report)?;
-    broker.publish(&Queue::Outcome, vec![message]).await.map_err(|partial| partial.failure)
+    broker
+        .publish(&Queue::Outcome, vec![message])
+        .await
+        .map_err(|partial| partial.failure)
 }

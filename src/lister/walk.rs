@@ -30,8 +30,10 @@ impl Lister {
         self.wait_for_room(task, shutdown).await?;
         let root = root_of(spec, task.root).map_err(Unfinished::Failed)?;
         let clients = self.clients.of(spec).map_err(Unfinished::Failed)?;
-        let listing =
-            self.fetch(&clients.source, root, &task.range).await.map_err(Unfinished::Failed)?;
+        let listing = self
+            .fetch(&clients.source, root, &task.range)
+            .await
+            .map_err(Unfinished::Failed)?;
         let draft = page::draft(task, root, rand::random(), listing);
         let found = u64::from(draft.objects());
         let page = publish::tasks(&*self.broker, draft)
@@ -60,7 +62,11 @@ impl Lister {
         let queue = Queue::Copy(task.job.clone());
         let until = Instant::now() + HOLD;
         loop {
-            let depth = self.broker.depth(&queue).await.map_err(Unfinished::Failed)?;
+            let depth = self
+                .broker
+                .depth(&queue)
+                .await
+                .map_err(Unfinished::Failed)?;
             if depth.ready < self.low_mark {
                 return Ok(());
             }
@@ -72,7 +78,10 @@ impl Lister {
     }
 
     async fn fetch(&self, source: &Source, root: &Root, range: &KeyRange) -> Result<Listing> {
-        let bucket = BucketRef { name: root.bucket.clone(), region: root.region.clone() };
+        let bucket = BucketRef {
+            name: root.bucket.clone(),
+            region: root.region.clone(),
+        };
         match &root.scope {
             Scope::Object { key, version } => {
                 let started = Instant::now();
@@ -86,9 +95,15 @@ impl Lister {
                     modified: head.modified,
                     version: version.clone(),
                 };
-                Ok(Listing { objects: vec![object], next_after: None })
+                Ok(Listing {
+                    objects: vec![object],
+                    next_after: None,
+                })
             }
-            Scope::Prefix { prefix, top_level_only } => {
+            Scope::Prefix {
+                prefix,
+                top_level_only,
+            } => {
                 let request = ListRequest {
                     prefix,
                     after: range.after.as_deref(),
@@ -106,18 +121,28 @@ impl Lister {
                     modified: object.modified,
                     version: None,
                 });
-                Ok(Listing { objects: objects.collect(), next_after: page.next_after })
+                Ok(Listing {
+                    objects: objects.collect(),
+                    next_after: page.next_after,
+                })
             }
         }
     }
 
     fn observed(&self, operation: &'static str, started: Instant, failure: Option<&Failure>) {
-        self.metrics.request(("s3", operation), started.elapsed().as_secs_f64(), failure);
+        self.metrics
+            .request(("s3", operation), started.elapsed().as_secs_f64(), failure);
     }
 }
 
 fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
-    usize::try_from(root).ok().and_then(|index| spec.roots.get(index)).ok_or_else(|| {
-        Failure::give_up(Reason::Internal, format!("job {} has no root {root}", spec.id))
-    })
+    usize::try_from(root)
+        .ok()
+        .and_then(|index| spec.roots.get(index))
+        .ok_or_else(|| {
+            Failure::give_up(
+                Reason::Internal,
+                format!("job {} has no root {root}", spec.id),
+            )
+        })
 }

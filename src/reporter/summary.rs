@@ -54,14 +54,22 @@ impl Summary {
         let end = account.ended_at_ms;
         Self {
             listing_complete: account.listed,
-            ..Self::new(&account.spec, account.status, &account.totals, (end, now_ms))
+            ..Self::new(
+                &account.spec,
+                account.status,
+                &account.totals,
+                (end, now_ms),
+            )
         }
     }
 
     /// The summary of a job that has ended, from the job log.
     pub fn of_end(spec: &JobSpec, end: &JobEnd) -> Self {
         let times = (Some(end.ended_at_ms), end.ended_at_ms);
-        Self { listing_complete: true, ..Self::new(spec, end.status, &end.totals, times) }
+        Self {
+            listing_complete: true,
+            ..Self::new(spec, end.status, &end.totals, times)
+        }
     }
 
     fn new(

@@ -29,6 +29,10 @@ impl Request {
             name: self.job_name.as_deref(),
         };
         let text = serde_json::to_vec(&identity).unwrap_or_default();
-        Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(&text)
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }

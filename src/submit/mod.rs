@@ -56,11 +56,24 @@ impl Request {
             Level::Bucket { bucket } => {
                 let bucket = self.bucket(source, bucket).await?;
                 let mut names = ContainerNames::default();
-                vec![roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?]
+                vec![roots::bucket(
+                    &bucket,
+                    self.layout(),
+                    &self.destination,
+                    &mut names,
+                )?]
             }
-            Level::Path { bucket, key, version, directory } => {
+            Level::Path {
+                bucket,
+                key,
+                version,
+                directory,
+            } => {
                 let bucket = self.bucket(source, bucket).await?;
-                vec![self.path(source, &bucket, key, version.as_deref(), *directory).await?]
+                vec![
+                    self.path(source, &bucket, key, version.as_deref(), *directory)
+                        .await?,
+                ]
             }
         };
         Ok(JobSpec {
@@ -85,7 +98,10 @@ impl Request {
 
     async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
         let region = source.bucket_region(name).await?;
-        Ok(Bucket { name: name.to_owned(), region })
+        Ok(Bucket {
+            name: name.to_owned(),
+            region,
+        })
     }
 
     /// An object if there is one of exactly this key, else a directory.
@@ -101,17 +117,27 @@ impl Request {
         if directory || self.source.contents_only {
             return as_directory();
         }
-        let place = BucketRef { name: bucket.name.clone(), region: bucket.region.clone() };
+        let place = BucketRef {
+            name: bucket.name.clone(),
+            region: bucket.region.clone(),
+        };
         let failure = match source.head(&place, key, version).await {
             Ok(_) => return roots::object(bucket, key, version, &self.destination),
             Err(failure) => failure,
         };
-        if !matches!(failure.reason, Reason::SourceNotFound | Reason::SourceDenied) {
+        if !matches!(
+            failure.reason,
+            Reason::SourceNotFound | Reason::SourceDenied
+        ) {
             return Err(failure);
         }
         let prefix = format!("{key}/");
-        let request =
-            ListRequest { prefix: &prefix, after: None, delimiter: false, max_keys: 1 };
+        let request = ListRequest {
+            prefix: &prefix,
+            after: None,
+            delimiter: false,
+            max_keys: 1,
+        };
         match source.list_page(&place, &request).await {
             Ok(page) if !page.objects.is_empty() => as_directory(),
             _ if failure.reason == Reason::SourceDenied => Err(failure),
@@ -131,31 +157,33 @@ impl Request {
         let mut listed = source.list_buckets(filter).await?;
         listed.retain(|bucket| wanted(&bucket.name));
         let home = region::home(&self.source.endpoint);
-        let located: Vec<Bucket> = stream::iter(listed)
-            .map(|bucket| async move {
-                let region = match bucket.region {
+        let located: Vec<Bucket> =
+            stream::iter(listed)
+                .map(|bucket| async move {
+                    let region = match bucket.region {
                     Some(region) => region,
                     None => source.bucket_region(&bucket.name).await.unwrap_or_else(|failure| {
                         tracing::warn!(bucket = bucket.name, %failure, "region is not known");
                         home.to_owned()
                     }),
                 };
-                Bucket { name: bucket.name, region }
-            })
-            .buffered(REGION_LOOKUPS)
-            .filter(|bucket| {
-                let inside = filter.is_none_or(|region| region == bucket.region);
-                async move { inside }
-            })
-            .collect()
-            .await;
+                    Bucket {
+                        name: bucket.name,
+                        region,
+                    }
+                })
+                .buffered(REGION_LOOKUPS)
+                .filter(|bucket| {
+                    let inside = filter.is_none_or(|region| region == bucket.region);
+                    async move { inside }
+                })
+                .collect()
+                .await;
         let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
         let mut containers = ContainerNames::new(&names);
         located
             .iter()
-            .map(|bucket| {
-                roots::of_many(bucket, self.layout(), &self.destination, &mut containers)
-            })
+            .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
             .collect()
     }
 }

@@ -47,7 +47,10 @@ pub fn object(
     } else {
         (path.to_owned(), key.len())
     };
-    let scope = Scope::Object { key: key.to_owned(), version: version.map(str::to_owned) };
+    let scope = Scope::Object {
+        key: key.to_owned(),
+        version: version.map(str::to_owned),
+    };
     Ok(root(bucket, scope, container, blob_prefix, strip))
 }
 
@@ -67,8 +70,15 @@ pub fn directory(
     })?;
     let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
     let keep_name = layout.as_subdir && !layout.contents_only;
-    let strip = if keep_name { parent(key).len() } else { prefix.len() };
-    let scope = Scope::Prefix { prefix, top_level_only: !layout.recursive };
+    let strip = if keep_name {
+        parent(key).len()
+    } else {
+        prefix.len()
+    };
+    let scope = Scope::Prefix {
+        prefix,
+        top_level_only: !layout.recursive,
+    };
     Ok(root(bucket, scope, container, folder(destination), strip))
 }
 
@@ -83,8 +93,10 @@ pub fn bucket(
     names: &mut ContainerNames,
 ) -> Result<Root> {
     check_depth(layout, "a bucket")?;
-    let scope =
-        Scope::Prefix { prefix: String::new(), top_level_only: !layout.recursive };
+    let scope = Scope::Prefix {
+        prefix: String::new(),
+        top_level_only: !layout.recursive,
+    };
     let Some(container) = destination.container() else {
         if layout.contents_only || !layout.as_subdir {
             return Err(usage(
@@ -111,23 +123,36 @@ pub fn of_many(
     names: &mut ContainerNames,
 ) -> Result<Root> {
     if !layout.recursive {
-        return Err(usage("copying several buckets is recursive by nature: give --recursive"));
+        return Err(usage(
+            "copying several buckets is recursive by nature: give --recursive",
+        ));
     }
     if !layout.as_subdir {
-        return Err(usage("--as-subdir=false would pour several buckets into one: leave it out"));
+        return Err(usage(
+            "--as-subdir=false would pour several buckets into one: leave it out",
+        ));
     }
-    let scope = Scope::Prefix { prefix: String::new(), top_level_only: false };
+    let scope = Scope::Prefix {
+        prefix: String::new(),
+        top_level_only: false,
+    };
     let Some(container) = destination.container() else {
         return Ok(own_container(bucket, scope, names));
     };
     let (folder_name, refused) = resolved(bucket, names);
     let blob_prefix = format!("{}{folder_name}/", folder(destination));
-    Ok(Root { refused, ..root(bucket, scope, container, blob_prefix, 0) })
+    Ok(Root {
+        refused,
+        ..root(bucket, scope, container, blob_prefix, 0)
+    })
 }
 
 fn own_container(bucket: &Bucket, scope: Scope, names: &mut ContainerNames) -> Root {
     let (container, refused) = resolved(bucket, names);
-    Root { refused, ..root(bucket, scope, &container, String::new(), 0) }
+    Root {
+        refused,
+        ..root(bucket, scope, &container, String::new(), 0)
+    }
 }
 
 /// A bucket without a container name keeps its own, and the reason why that is refused.
@@ -138,13 +163,7 @@ fn resolved(bucket: &Bucket, names: &mut ContainerNames) -> (String, Option<Stri
     }
 }
 
-fn root(
-    bucket: &Bucket,
-    scope: Scope,
-    container: &str,
-    blob_prefix: String,
-    strip: usize,
-) -> Root {
+fn root(bucket: &Bucket, scope: Scope, container: &str, blob_prefix: String, strip: usize) -> Root {
     Root {
         bucket: bucket.name.clone(),
         region: bucket.region.clone(),
@@ -168,14 +187,18 @@ fn folder(destination: &DestinationUrl) -> String {
 /// Everything up to the last `/` before the key's own name.
 fn parent(key: &str) -> &str {
     let name = key.strip_suffix('/').unwrap_or(key);
-    name.rfind('/').and_then(|slash| key.get(..=slash)).unwrap_or_default()
+    name.rfind('/')
+        .and_then(|slash| key.get(..=slash))
+        .unwrap_or_default()
 }
 
 fn check_depth(layout: Layout, what: &str) -> Result<()> {
     if layout.recursive || layout.contents_only {
         return Ok(());
     }
-    Err(usage(&format!("{what} needs --recursive, or a trailing /* for its top level only")))
+    Err(usage(&format!(
+        "{what} needs --recursive, or a trailing /* for its top level only"
+    )))
 }
 
 fn usage(message: &str) -> Failure {

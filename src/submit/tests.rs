@@ -13,17 +13,29 @@ fn destination(path: &str) -> DestinationUrl {
 }
 
 fn bucket(name: &str) -> Bucket {
-    Bucket { name: name.into(), region: "us-east-1".into() }
+    Bucket {
+        name: name.into(),
+        region: "us-east-1".into(),
+    }
 }
 
 fn layout(as_subdir: bool, contents_only: bool) -> Layout {
-    Layout { recursive: true, as_subdir, contents_only }
+    Layout {
+        recursive: true,
+        as_subdir,
+        contents_only,
+    }
 }
 
 /// Container and blob name a key gets.
 fn named(root: Result<Root>, key: &str) -> String {
     let root = root.unwrap();
-    format!("{}: {}{}", root.container, root.blob_prefix, &key[root.strip..])
+    format!(
+        "{}: {}{}",
+        root.container,
+        root.blob_prefix,
+        &key[root.strip..]
+    )
 }
 
 #[test]
@@ -60,7 +72,12 @@ fn directories() {
         );
         assert_eq!(named(root, "a/b/x/y"), expected, "{key} {to}");
     }
-    let top = roots::directory(&bucket("b"), "top", layout(true, false), &destination("cont"));
+    let top = roots::directory(
+        &bucket("b"),
+        "top",
+        layout(true, false),
+        &destination("cont"),
+    );
     assert_eq!(named(top, "top/x"), "cont: top/x");
 }
 
@@ -84,8 +101,12 @@ fn buckets() {
     }
     for (subdir, contents) in [(false, false), (true, true)] {
         let mut names = ContainerNames::default();
-        let refused =
-            roots::bucket(&bucket("b"), layout(subdir, contents), &destination(""), &mut names);
+        let refused = roots::bucket(
+            &bucket("b"),
+            layout(subdir, contents),
+            &destination(""),
+            &mut names,
+        );
         assert!(refused.unwrap_err().message.contains("name a container"));
     }
 }
@@ -98,15 +119,23 @@ fn many_buckets() {
         ("cont/d", "cont: d/bu-cket/k"),
     ] {
         let mut names = ContainerNames::new(&["bu.cket"]);
-        let root =
-            roots::of_many(&bucket("bu.cket"), layout(true, false), &destination(to), &mut names);
+        let root = roots::of_many(
+            &bucket("bu.cket"),
+            layout(true, false),
+            &destination(to),
+            &mut names,
+        );
         assert_eq!(named(root, "k"), expected, "{to}");
     }
 }
 
 #[test]
 fn depth_must_be_asked_for() {
-    let flat = Layout { recursive: false, as_subdir: true, contents_only: false };
+    let flat = Layout {
+        recursive: false,
+        as_subdir: true,
+        contents_only: false,
+    };
     let to = destination("cont");
     let mut names = ContainerNames::default();
     for refused in [

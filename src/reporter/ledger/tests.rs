@@ -14,7 +14,10 @@ fn spec() -> JobSpec {
     let root = Root {
         bucket: "b".into(),
         region: "us-east-1".into(),
-        scope: Scope::Prefix { prefix: String::new(), top_level_only: false },
+        scope: Scope::Prefix {
+            prefix: String::new(),
+            top_level_only: false,
+        },
         container: "c".into(),
         blob_prefix: String::new(),
         strip: 0,
@@ -24,16 +27,24 @@ fn spec() -> JobSpec {
         id: JobId::new(JOB),
         source: "s3://b".into(),
         destination: "http://d/a/c".into(),
-        endpoint: SourceEndpoint::Custom { url: "http://s".into() },
+        endpoint: SourceEndpoint::Custom {
+            url: "http://s".into(),
+        },
         account: "http://d/a".into(),
         roots: vec![root.clone(), root],
-        options: CopyOptions { put_blob_size: 1, block_size: 1, preserve_properties: true },
+        options: CopyOptions {
+            put_blob_size: 1,
+            block_size: 1,
+            preserve_properties: true,
+        },
         submitted_at_ms: 0,
     }
 }
 
 fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> Report {
-    let ending = || Ending::Skipped { reason: "folder_marker".into() };
+    let ending = || Ending::Skipped {
+        reason: "folder_marker".into(),
+    };
     Report::Page(Page {
         job: JobId::new(JOB),
         list_task,
@@ -42,19 +53,40 @@ fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> 
         bytes: 10,
         filtered: 1,
         decided: (0..decided)
-            .map(|index| Decided { index, key: format!("d{index}/"), size: 0, ending: ending() })
+            .map(|index| Decided {
+                index,
+                key: format!("d{index}/"),
+                size: 0,
+                ending: ending(),
+            })
             .collect(),
         next: vec![KeyRange::default(); next],
     })
 }
 
 fn outcome(list_task: u64, nonce: u64, index: u32, ok: bool) -> Outcome {
-    let failed = Ending::Failed { reason: Reason::SourceDenied, message: "no".into() };
+    let failed = Ending::Failed {
+        reason: Reason::SourceDenied,
+        message: "no".into(),
+    };
     Outcome {
-        id: CopyId { job: JobId::new(JOB), list_task, nonce, index, round: 0 },
+        id: CopyId {
+            job: JobId::new(JOB),
+            list_task,
+            nonce,
+            index,
+            round: 0,
+        },
         key: format!("k{index}"),
         size: 5,
-        ending: if ok { Ending::Copied { bytes: 5, crc64: Some(7) } } else { failed },
+        ending: if ok {
+            Ending::Copied {
+                bytes: 5,
+                crc64: Some(7),
+            }
+        } else {
+            failed
+        },
         attempts: 1,
     }
 }
@@ -67,7 +99,9 @@ fn report() -> impl Strategy<Value = Report> {
             .prop_map(|(task, nonce, n, decided, next)| page(task, nonce, n, decided, next)),
         proptest::collection::vec((task.clone(), nonce, 0u32..6, any::<bool>()), 1..5).prop_map(
             |all| Report::Outcomes(
-                all.into_iter().map(|(t, n, i, ok)| outcome(t, n, i, ok)).collect()
+                all.into_iter()
+                    .map(|(t, n, i, ok)| outcome(t, n, i, ok))
+                    .collect()
             )
         ),
         task.prop_map(|list_task| Report::RangeFailed(RangeFailed {
@@ -137,7 +171,11 @@ fn list_work_stays_in_the_outbox_until_it_is_sent() {
     assert_eq!(tasks, [(0, 0), (1, 1)]);
     drop(ledger);
     let mut ledger = Ledger::open(dir.path()).unwrap();
-    assert_eq!(ledger.outgoing().unwrap(), first, "sent identically until confirmed");
+    assert_eq!(
+        ledger.outgoing().unwrap(),
+        first,
+        "sent identically until confirmed"
+    );
     ledger.sent(&[first[0].seq]).unwrap();
     assert_eq!(ledger.outgoing().unwrap(), first[1..]);
 }
@@ -148,7 +186,9 @@ fn a_job_that_ends_is_announced_with_its_totals() {
     let mut ledger = Ledger::open(dir.path()).unwrap();
     ledger.submit(&spec(), 1).unwrap();
     let done = Report::Outcomes(vec![outcome(0, 9, 0, true)]);
-    ledger.fold(vec![page(0, 9, 1, 0, 0), page(1, 3, 0, 0, 0), done], 77).unwrap();
+    ledger
+        .fold(vec![page(0, 9, 1, 0, 0), page(1, 3, 0, 0, 0), done], 77)
+        .unwrap();
     let parcels = ledger.outgoing().unwrap();
     let Some(Parcel::Ended(end)) = parcels.last().map(|outgoing| &outgoing.parcel) else {
         panic!("{parcels:?}");
@@ -168,10 +208,16 @@ fn files_it_cannot_use_are_refused_by_name() {
     drop(db);
     let newer = Ledger::open(dir.path()).unwrap_err();
     assert_eq!(newer.reason, Reason::NewerVersion);
-    assert!(newer.message.contains("version 99") && newer.message.contains("upgrade"), "{newer}");
+    assert!(
+        newer.message.contains("version 99") && newer.message.contains("upgrade"),
+        "{newer}"
+    );
 
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(FILE), vec![b'x'; 8192]).unwrap();
     let damaged = Ledger::open(dir.path()).unwrap_err();
-    assert!(damaged.message.contains(FILE) && damaged.message.contains("damaged"), "{damaged}");
+    assert!(
+        damaged.message.contains(FILE) && damaged.message.contains("damaged"),
+        "{damaged}"
+    );
 }

@@ -1,26 +1,30 @@
 //! The dashboard of `deploy/grafana`: its queries as Grafana would send them.
 
+mod fleet;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::prometheus::{Prometheus, Scrape, promtool};
+use crate::prometheus::{Prometheus, promtool};
+use fleet::Fleet;
 
 /// What Grafana puts for `$__rate_interval`: four scrapes and one, at a scrape a second.
 const RATE_INTERVAL: &str = "5s";
 
 /// One query of one panel, with nothing left to substitute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Query {
+struct Query {
     /// The panel's title.
-    pub(crate) panel: String,
+    panel: String,
     /// PromQL.
-    pub(crate) expression: String,
+    expression: String,
 }
 
 /// Every query of every panel, for the jobs that the regular expression names.
-pub(crate) fn queries(board: &Value, jobs: &str) -> Vec<Query> {
+fn queries(board: &Value, jobs: &str) -> Vec<Query> {
     panels(board)
         .into_iter()
         .flat_map(|panel| {
@@ -34,18 +38,18 @@ pub(crate) fn queries(board: &Value, jobs: &str) -> Vec<Query> {
 }
 
 /// The dashboard file.
-pub(crate) fn board() -> Value {
+fn board() -> Value {
     let path = deployed("grafana/dashboards/blobfleet.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// Queries that have had no answer so far.
 #[derive(Debug)]
-pub(crate) struct Unanswered(Vec<Query>);
+struct Unanswered(Vec<Query>);
 
 impl Unanswered {
     /// Asks each of them once more and forgets those that give a number.
-    pub(crate) async fn ask(&mut self, prometheus: &Prometheus) {
+    async fn ask(&mut self, prometheus: &Prometheus) {
         let mut left = Vec::new();
         for query in std::mem::take(&mut self.0) {
             let samples = prometheus.query(&query.expression).await;
@@ -176,4 +180,80 @@ fn nothing_is_left_to_substitute() {
         named,
         [("blobfleet_job_objects".to_owned(), "job".to_owned())]
     );
+}
+
+/// Objects of the fleet run that can be copied: enough for a dozen scrapes and more.
+const OBJECTS: u64 = 4000;
+/// How long the fleet run may take, on a machine that builds at the same time.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_query_answers_during_a_fleet_run_and_the_totals_are_the_reporters() {
+    let board = board();
+    let fleet = Fleet::start(OBJECTS).await;
+    let prometheus = Prometheus::start(&fleet.scrapes()).await;
+    let mut submitting = fleet.submit();
+
+    let mut unanswered = Unanswered(queries(&board, ".*"));
+    let run = run_to_its_end(&fleet, &prometheus, &mut unanswered);
+    let ended = tokio::time::timeout(PATIENCE, run).await;
+    let job = ended.unwrap_or_else(|_| panic!("the job does not end:\n{}", fleet.said()));
+    assert_eq!(unanswered.0, [], "without an answer while {job} ran");
+    assert!(submitting.wait().unwrap().success(), "{}", fleet.said());
+
+    assert_eq!(job["status"], "CompletedWithErrorsAndSkipped", "{job}");
+    let counts = ["listed", "copied", "skipped", "failed"];
+    let counts = counts.map(|state| job[format!("objects_{state}")].as_u64().unwrap());
+    assert_eq!(counts, [OBJECTS + 2, OBJECTS, 1, 1], "{job}");
+    assert_eq!(fleet.blobs(), OBJECTS);
+    let id = text(&job["job_id"]);
+    for variable in variables(&board) {
+        let (selector, label) = label_values(variable);
+        assert_eq!(prometheus.label_values(&selector, &label).await, [id.as_str()]);
+    }
+    let agreed = tokio::time::timeout(PATIENCE, agreement(&prometheus, &board, &job)).await;
+    assert!(agreed.is_ok(), "{job} is not {:?}", shown(&prometheus, &board, &id).await);
+    fleet.stop();
+}
+
+async fn run_to_its_end(
+    fleet: &Fleet,
+    prometheus: &Prometheus,
+    unanswered: &mut Unanswered,
+) -> Value {
+    loop {
+        if let Some(job) = fleet.job().await
+            && job["status"] != "Running"
+        {
+            return job;
+        }
+        unanswered.ask(prometheus).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Waits for the scrape after the job's end.
+async fn agreement(prometheus: &Prometheus, board: &Value, job: &Value) {
+    let id = text(&job["job_id"]);
+    let mut expected: Vec<f64> = ["listed", "copied", "skipped", "failed"]
+        .iter()
+        .map(|state| job[format!("objects_{state}")].as_f64().unwrap())
+        .collect();
+    expected.extend([0.0, job["bytes_copied"].as_f64().unwrap()]);
+    while shown(prometheus, board, &id).await != expected {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// What the dashboard's totals show.
+async fn shown(prometheus: &Prometheus, board: &Value, jobs: &str) -> Vec<f64> {
+    let queries = queries(board, jobs);
+    let mut values = Vec::new();
+    for panel in ["Listed", "Copied", "Skipped", "Failed", "Open", "Copied data"] {
+        let query = queries.iter().find(|query| query.panel == panel).unwrap();
+        let samples = prometheus.query(&query.expression).await;
+        values.extend(samples.iter().map(|sample| sample.value));
+    }
+    values
 }

@@ -14,6 +14,8 @@ use crate::prometheus::Scrape;
 use crate::rabbitmq::Node;
 
 const BUCKET: &str = "bucket-0";
+/// Pause between two looks at something that another process changes.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One process of the fleet.
 #[derive(Debug)]
@@ -48,21 +50,48 @@ impl Fleet {
             rabbit: Node::start(),
         };
         let state = fleet.folder.path().join("state").display().to_string();
-        fleet.join("reporter", env!("CARGO_BIN_EXE_reporter"), &["--state", &state]);
-        let destination = format!("--destination={}", fleet.destination);
+        fleet.join(
+            "reporter",
+            env!("CARGO_BIN_EXE_reporter"),
+            &["--state", &state],
+        );
+        // The first to join makes the queues.
+        fleet.until_healthy().await;
         for _ in 0..2 {
-            let arguments = [destination.as_str(), "--concurrency=16"];
-            fleet.join("copier", env!("CARGO_BIN_EXE_copier"), &arguments);
+            fleet.join(
+                "copier",
+                env!("CARGO_BIN_EXE_copier"),
+                &["--concurrency=16"],
+            );
         }
         fleet.join("lister", env!("CARGO_BIN_EXE_lister"), &[]);
+        fleet.until_healthy().await;
         fleet
+    }
+
+    async fn until_healthy(&mut self) {
+        for at in 0..self.roles.len() {
+            let url = format!("http://{}/healthz", self.roles[at].address);
+            while self.client.get(&url).send().await.is_err() {
+                let ended = self.roles[at].child.try_wait().unwrap();
+                assert!(
+                    ended.is_none(),
+                    "{}: {ended:?}\n{}",
+                    self.roles[at].name,
+                    self.said()
+                );
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
     }
 
     /// What Prometheus is to scrape.
     pub(super) fn scrapes(&self) -> Vec<Scrape> {
         let mut jobs: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for role in &self.roles {
-            jobs.entry(role.name).or_default().push(role.address.clone());
+            jobs.entry(role.name)
+                .or_default()
+                .push(role.address.clone());
         }
         let scrape = |(job, targets)| Scrape { job, targets };
         jobs.into_iter().map(scrape).collect()
@@ -78,9 +107,21 @@ impl Fleet {
 
     /// The newest job as the reporter tells it, once there is one.
     pub(super) async fn job(&self) -> Option<Value> {
-        let reporter = self.roles.iter().find(|role| role.name == "reporter").unwrap();
+        let reporter = self
+            .roles
+            .iter()
+            .find(|role| role.name == "reporter")
+            .unwrap();
         let url = format!("http://{}/api/jobs", reporter.address);
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let text = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         let mut answer: Value = serde_json::from_str(&text).unwrap();
         Some(answer["jobs"].get_mut(0)?.take())
     }
@@ -94,7 +135,13 @@ impl Fleet {
     pub(super) fn stop(mut self) {
         for role in &mut self.roles {
             let pid = role.child.id().to_string();
-            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            assert!(
+                Command::new("kill")
+                    .args(["-TERM", &pid])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
         for mut role in std::mem::take(&mut self.roles) {
             let status = role.child.wait().unwrap();
@@ -118,8 +165,16 @@ impl Fleet {
         let address = free_address();
         let log = format!("{name}-{}", self.roles.len());
         let mut command = self.command(&log, program);
-        let child = command.args(["--listen", &address]).args(arguments).spawn().unwrap();
-        self.roles.push(Role { name, address, child });
+        let child = command
+            .args(["--listen", &address])
+            .args(arguments)
+            .spawn()
+            .unwrap();
+        self.roles.push(Role {
+            name,
+            address,
+            child,
+        });
     }
 
     fn command(&self, log: &str, program: &str) -> Command {
@@ -129,6 +184,7 @@ impl Fleet {
         command
             .args(["--pdeathsig", "KILL", "--", program])
             .env("BLOBFLEET_BROKER", self.rabbit.url())
+            .env("BLOBFLEET_DESTINATION", &self.destination)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             .env("AWS_ENDPOINT_URL_S3", self.cloud.s3_url())
@@ -158,7 +214,12 @@ async fn cloud(objects: u64) -> SimCloud {
         latency: BTreeMap::from([(OpKind::PutBlobFromUrl, Duration::from_millis(100))]),
         ..Faults::default()
     };
-    let cloud = SimCloud::start(Config { faults, ..Config::default() }).await.unwrap();
+    let cloud = SimCloud::start(Config {
+        faults,
+        ..Config::default()
+    })
+    .await
+    .unwrap();
     cloud.add_bucket(BUCKET, "us-east-1");
     let copied = (0..objects).map(|n| (format!("object-{n:06}"), Object::generated(n, n % 3000)));
     let others = ["folder/", "a/../b"].map(|key| (key.to_owned(), Object::bytes("")));

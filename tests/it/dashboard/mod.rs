@@ -210,10 +210,17 @@ async fn every_query_answers_during_a_fleet_run_and_the_totals_are_the_reporters
     let id = text(&job["job_id"]);
     for variable in variables(&board) {
         let (selector, label) = label_values(variable);
-        assert_eq!(prometheus.label_values(&selector, &label).await, [id.as_str()]);
+        assert_eq!(
+            prometheus.label_values(&selector, &label).await,
+            [id.as_str()]
+        );
     }
     let agreed = tokio::time::timeout(PATIENCE, agreement(&prometheus, &board, &job)).await;
-    assert!(agreed.is_ok(), "{job} is not {:?}", shown(&prometheus, &board, &id).await);
+    assert!(
+        agreed.is_ok(),
+        "{job} is not {:?}",
+        shown(&prometheus, &board, &id).await
+    );
     fleet.stop();
 }
 
@@ -250,7 +257,14 @@ async fn agreement(prometheus: &Prometheus, board: &Value, job: &Value) {
 async fn shown(prometheus: &Prometheus, board: &Value, jobs: &str) -> Vec<f64> {
     let queries = queries(board, jobs);
     let mut values = Vec::new();
-    for panel in ["Listed", "Copied", "Skipped", "Failed", "Open", "Copied data"] {
+    for panel in [
+        "Listed",
+        "Copied",
+        "Skipped",
+        "Failed",
+        "Open",
+        "Copied data",
+    ] {
         let query = queries.iter().find(|query| query.panel == panel).unwrap();
         let samples = prometheus.query(&query.expression).await;
         values.extend(samples.iter().map(|sample| sample.value));

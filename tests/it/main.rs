@@ -7,3 +7,4 @@ mod dashboard;
 mod destination_credentials;
 mod prometheus;
 mod rabbitmq;
+mod source_credentials;

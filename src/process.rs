@@ -35,7 +35,6 @@ where
     C: Parser + LogLevel,
     F: Future<Output = Result<u8>>,
 {
-<<<<<<< HEAD
     match C::try_parse() {
         Ok(cli) => {
             start_logging(cli.log_level());
@@ -51,13 +50,6 @@ pub fn run<F>(work: impl FnOnce(CancellationToken) -> F) -> ExitCode
 where
     F: Future<Output = Result<u8>>,
 {
-=======
-    let cli = match C::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return misused(&error),
-    };
-    start_logging(cli.log_level());
->>>>>>> simcloud
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -61,11 +61,10 @@ pub async fn run_as(
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
-<<<<<<< HEAD
     let mut wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
-=======
-    let wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
->>>>>>> simcloud
+    if let Some(credentials) = credentials {
+        wiring.credentials = credentials;
+    }
     wiring
         .check_destination(request.destination.account_url())
         .await?;
@@ -109,16 +108,7 @@ async fn submit(
         tracing::info!(job.id = %job, "resuming the job");
         return Ok(known.spec.clone());
     }
-<<<<<<< HEAD
     let source = wiring.source(&request.source);
-=======
-    let source = Source::new(
-        request.source.endpoint.clone(),
-        wiring.credentials.clone(),
-        wiring.http.clone(),
-        wiring.clock.clone(),
-    );
->>>>>>> simcloud
     let planned = request
         .plan(&source, job.clone(), wiring.clock.unix_ms())
         .await;

@@ -112,16 +112,7 @@ async fn submit(
         _ => {}
     }
     let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
-<<<<<<< HEAD
     let source = wiring.source(&request.source);
-=======
-    let source = Source::new(
-        request.source.endpoint.clone(),
-        wiring.credentials.clone(),
-        wiring.http.clone(),
-        wiring.clock.clone(),
-    );
->>>>>>> simcloud
     let spec = request
         .plan(&source, job.clone(), wiring.clock.unix_ms())
         .await?;

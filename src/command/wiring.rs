@@ -58,7 +58,6 @@ impl Wiring {
             login,
             clock,
         })
-<<<<<<< HEAD
     }
 
     /// The client of a source.
@@ -70,8 +69,6 @@ impl Wiring {
             self.clock.clone(),
         )
         .with_home_region(source.home_region())
-=======
->>>>>>> simcloud
     }
 
     /// Makes sure that there is a credential for the account.

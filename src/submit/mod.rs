@@ -155,12 +155,8 @@ impl Request {
         let filter = self.source.region.as_deref();
         let mut listed = source.list_buckets(filter).await?;
         listed.retain(|bucket| wanted(&bucket.name));
-<<<<<<< HEAD
         // A bucket whose region is not known is listed all the same, and named if that fails.
         let home = self.source.home_region();
-=======
-        let home = region::home(&self.source.endpoint);
->>>>>>> simcloud
         let located: Vec<Bucket> =
             stream::iter(listed)
                 .map(|bucket| async move {

@@ -28,17 +28,19 @@ fn copy_all(shape: Shape) {
         arguments.extend(["--state", state, "--output-type", "json"]);
         arguments.extend(LIMITS.iter().chain(case.flags));
         let ended = run(BLOBFLEET, &arguments, &[]);
-<<<<<<< HEAD
-        assert_eq!(ended.code, Some(0), "{}: {ended:#?}", case.source);
+        assert_eq!(
+            ended.code,
+            Some(0),
+            "{}: {}\n{}",
+            case.source,
+            ended.summary,
+            ended.stderr
+        );
         expect_all(
             case.source,
             &ended.summary,
             &verdict(moto, &bridge, case.rules, true),
         );
-=======
-        assert_eq!(ended.code, Some(0), "{}: {}\n{}", case.source, ended.summary, ended.stderr);
-        expect_all(case.source, &ended.summary, &verdict(moto, &bridge, case.rules, true));
->>>>>>> parts
     }
 }
 

@@ -104,7 +104,11 @@ pub(crate) fn verdict(moto: &Moto, bridge: &Bridge, rules: &[Rule], only: bool) 
 pub(crate) fn expect_all(name: &str, summary: &Value, verdict: &Value) {
     let differences = verdict["differences"].as_array().unwrap();
     let some = &differences[..differences.len().min(5)];
-    assert!(differences.is_empty(), "{name}: {} differences: {some:#?}\n{summary:#}", differences.len());
+    assert!(
+        differences.is_empty(),
+        "{name}: {} differences: {some:#?}\n{summary:#}",
+        differences.len()
+    );
     let skipped = verdict["markers"] != 0;
     let status = if skipped {
         "CompletedWithSkipped"

@@ -98,17 +98,14 @@ impl Fleet {
         arguments.extend(["--wait", "--output-type", "json"]);
         arguments.extend(LIMITS.iter().chain(case.flags));
         let ended = run(LISTER, &arguments, &[("BLOBFLEET_BROKER", &self.broker)]);
-<<<<<<< HEAD
         assert_eq!(
             ended.code,
             Some(0),
-            "{}: {ended:#?}\n{}",
+            "{}: {}\n{}",
             case.source,
+            ended.stderr,
             self.logs()
         );
-=======
-        assert_eq!(ended.code, Some(0), "{}: {}\n{}", case.source, ended.stderr, self.logs());
->>>>>>> parts
         let verdict = verdict(moto, bridge, case.rules, false);
         expect_all(case.source, &ended.summary, &verdict);
         ended.summary

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::wiring::{AWS_HOME, Wiring};
-use crate::config::{CopierCli, Env};
+use crate::config::{CopierCli, Env, given};
 use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;

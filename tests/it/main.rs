@@ -17,4 +17,5 @@ mod moto;
 mod parts;
 mod rabbitmq;
 mod simcloud_refuses;
+mod simcloud_tricks;
 mod simcloud_wire;

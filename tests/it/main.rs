@@ -23,5 +23,6 @@ mod parts;
 mod prometheus;
 mod rabbitmq;
 mod simcloud_refuses;
+mod simcloud_tricks;
 mod simcloud_wire;
 mod source_credentials;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::task::TaskTracker;
 
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};
@@ -43,6 +44,12 @@ pub struct AmqpOptions {
     pub name: String,
     /// Messages ready in a copy queue before RabbitMQ refuses more; the same for all roles.
     pub copy_bound: u64,
+    /// How long a queue that was just made is left alone before anything is published to it.
+    ///
+    /// RabbitMQ enters a new quorum queue into a table that it writes up to 3 s later. A node
+    /// that is killed in between comes back with the queue empty, whatever it had confirmed
+    /// (rabbitmq-server issue 15725; seen on 3.10.8).
+    pub settle: Duration,
     /// Put before every queue name, so that several fleets can share a vhost.
     pub prefix: String,
 }
@@ -53,6 +60,7 @@ impl Default for AmqpOptions {
             wait: Duration::from_secs(30),
             name: "blobfleet".into(),
             copy_bound: COPY_BOUND,
+            settle: Duration::from_millis(3500),
             prefix: String::new(),
         }
     }
@@ -70,6 +78,8 @@ struct Core {
     publisher: Publisher,
     consuming: Link,
     topology: Topology,
+    /// Channels of consumers that have ended.
+    lingering: TaskTracker,
 }
 
 impl AmqpBroker {
@@ -85,7 +95,8 @@ impl AmqpBroker {
         let core = Core {
             publisher: Publisher::new(link("publish")),
             consuming: link("consume"),
-            topology: Topology::new(options.prefix.clone(), options.copy_bound),
+            topology: Topology::new(&options),
+            lingering: TaskTracker::new(),
         };
         let seconds = options.wait.as_secs();
         core.consuming
@@ -207,6 +218,8 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) -> Result<()> {
+        self.core.lingering.close();
+        self.core.lingering.wait().await;
         self.core.publisher.close().await;
         self.core.consuming.close().await;
         Ok(())

@@ -9,6 +9,7 @@ mod bridge;
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
+mod broker_start;
 mod dashboard;
 mod destination_credentials;
 mod end_to_end;

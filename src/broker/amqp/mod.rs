@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, sleep};
 
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};
@@ -34,6 +35,9 @@ use super::{Broker, Consumer, Depth, LogReader, Parked, PublishFailure, Queue};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
+
+/// Between two attempts to write to a job log that is just being made.
+const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// How to use a RabbitMQ.
 #[derive(Clone, Debug)]
@@ -103,7 +107,9 @@ impl AmqpBroker {
             .channel_within(options.wait)
             .await
             .map_err(|failure| waited(failure, seconds))?;
-        core.topology.declare_common(&core.consuming).await?;
+        core.declare_common(options.wait)
+            .await
+            .map_err(|failure| waited(failure, seconds))?;
         Ok(Arc::new(Self {
             core: Arc::new(core),
         }))
@@ -122,6 +128,31 @@ fn waited(failure: Failure, seconds: u64) -> Failure {
 }
 
 impl Core {
+    /// Declares what is there whatever the jobs, and waits until the log takes records.
+    ///
+    /// Where programs start together on a broker that is new, RabbitMQ answers a publish to the
+    /// stream that another of them is just declaring with 506 or 541 and closes the connection
+    /// (seen on 3.10.8). So it is tried here, with a marker, which every reader passes over.
+    async fn declare_common(&self, wait: Duration) -> Result<()> {
+        let until = Instant::now() + wait;
+        loop {
+            let tried = self.try_log().await;
+            match tried {
+                Err(failure) if failure.remedy == Remedy::Retry && Instant::now() < until => {
+                    tracing::debug!(%failure, "the job log takes no records yet");
+                    sleep(LOG_PAUSE).await;
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    async fn try_log(&self) -> Result<()> {
+        self.topology.declare_common(&self.consuming).await?;
+        let log = self.topology.log();
+        self.publish_one(&log, Outgoing::marker("start")).await
+    }
+
     async fn publish_one(&self, queue: &str, message: Outgoing) -> Result<()> {
         let published = self.publisher.publish(queue, vec![message]).await;
         published.map_err(|error| error.failure)

@@ -4,4 +4,8 @@ mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
 mod destination_credentials;
+mod harness;
+mod keys;
+mod kill;
 mod rabbitmq;
+mod sizes;

@@ -18,17 +18,38 @@ const WRONG_USE: u8 = 2;
 /// The exit code of a process that a second signal ended.
 const FORCED: u8 = 1;
 
-/// Parses the command line, runs `work` on a runtime and turns its result into an exit code.
+/// Libraries whose lower levels print what may hold secrets: provider errors, commands, headers.
+const QUIET: [&str; 7] = [
+    "aws_config=error",
+    "aws_smithy_runtime=error",
+    "aws_sigv4=error",
+    "azure_core=error",
+    "azure_identity=error",
+    "typespec_client_core=error",
+    "hyper_util=warn",
+];
+
+/// Parses the command line, runs `work` and turns its result into an exit code.
 pub fn main<C, F>(work: impl FnOnce(C, CancellationToken) -> F) -> ExitCode
 where
     C: Parser + LogLevel,
     F: Future<Output = Result<u8>>,
 {
-    let cli = match C::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return misused(&error),
-    };
-    start_logging(cli.log_level());
+    match C::try_parse() {
+        Ok(cli) => {
+            start_logging(cli.log_level());
+            run(|shutdown| work(cli, shutdown))
+        }
+        Err(error) => misused(&error),
+    }
+}
+
+/// Runs `work` on a runtime, with a token that the first signal cancels, and turns its result into
+/// an exit code.
+pub fn run<F>(work: impl FnOnce(CancellationToken) -> F) -> ExitCode
+where
+    F: Future<Output = Result<u8>>,
+{
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -42,7 +63,7 @@ where
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {
-            result = work(cli, shutdown.clone()) => result,
+            result = work(shutdown.clone()) => result,
             forced = signals(shutdown) => forced,
         }
     });
@@ -128,6 +149,10 @@ fn start_logging(level: Option<&str>) {
         other => other,
     });
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = QUIET
+        .iter()
+        .filter_map(|rule| rule.parse().ok())
+        .fold(filter, |filter, rule| filter.add_directive(rule));
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -28,7 +28,7 @@ use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
 use crate::retry::RetryPolicy;
 use crate::serve;
-use crate::source::client::Source;
+use crate::source::credentials::Credentials;
 use crate::submit::Request;
 
 /// List tasks worked on at a time.
@@ -43,12 +43,28 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// # Errors
 /// What kept the job from being started or finished: one line for the user.
 pub async fn run(command: CopyCommand, env: Env, shutdown: CancellationToken) -> Result<u8> {
+    run_as(command, None, env, shutdown).await
+}
+
+/// Runs the command with given S3 credentials, where there is no environment to find them in.
+///
+/// # Errors
+/// See [`run`].
+pub async fn run_as(
+    command: CopyCommand,
+    credentials: Option<Credentials>,
+    env: Env,
+    shutdown: CancellationToken,
+) -> Result<u8> {
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
-    let wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
+    let mut wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
+    if let Some(credentials) = credentials {
+        wiring.credentials = credentials;
+    }
     wiring
         .check_destination(request.destination.account_url())
         .await?;
@@ -92,12 +108,7 @@ async fn submit(
         tracing::info!(job.id = %job, "resuming the job");
         return Ok(known.spec.clone());
     }
-    let source = Source::new(
-        request.source.endpoint.clone(),
-        wiring.credentials.clone(),
-        wiring.http.clone(),
-        wiring.clock.clone(),
-    );
+    let source = wiring.source(&request.source);
     let planned = request
         .plan(&source, job.clone(), wiring.clock.unix_ms())
         .await;

@@ -17,7 +17,6 @@ use crate::message::JobEvent;
 use crate::metrics::Role;
 use crate::reporter::summary::Summary;
 use crate::retry::RetryPolicy;
-use crate::source::client::Source;
 use crate::submit::Request;
 
 /// List tasks worked on at a time.
@@ -113,12 +112,7 @@ async fn submit(
         _ => {}
     }
     let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
-    let source = Source::new(
-        request.source.endpoint.clone(),
-        wiring.credentials.clone(),
-        wiring.http.clone(),
-        wiring.clock.clone(),
-    );
+    let source = wiring.source(&request.source);
     let spec = request
         .plan(&source, job.clone(), wiring.clock.unix_ms())
         .await?;

@@ -8,7 +8,9 @@ use crate::config::{Env, SourceArgs};
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{self, Roots};
+use crate::source::client::Source;
 use crate::source::credentials::Credentials;
+use crate::source::url::SourceUrl;
 
 /// The longest exchange of the shared client; single calls set shorter limits.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
@@ -44,7 +46,7 @@ impl Wiring {
         let credentials = if s3.s3_anonymous {
             Credentials::anonymous()
         } else {
-            Credentials::from_chain(home_region, clock.clone())
+            Credentials::from_chain(home_region, http.clone(), clock.clone())
         };
         let login = Login {
             given: destination.cloned(),
@@ -56,6 +58,17 @@ impl Wiring {
             login,
             clock,
         })
+    }
+
+    /// The client of a source.
+    pub(super) fn source(&self, source: &SourceUrl) -> Source {
+        Source::new(
+            source.endpoint.clone(),
+            self.credentials.clone(),
+            self.http.clone(),
+            self.clock.clone(),
+        )
+        .with_home_region(source.home_region())
     }
 
     /// Makes sure that there is a credential for the account.

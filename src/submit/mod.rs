@@ -13,7 +13,6 @@ use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{CopyOptions, JobId, JobSpec, Root};
 use crate::source::client::{BucketRef, ListRequest, Source};
-use crate::source::region;
 use crate::source::url::{Level, SourceUrl};
 use roots::{Bucket, Layout};
 
@@ -156,7 +155,8 @@ impl Request {
         let filter = self.source.region.as_deref();
         let mut listed = source.list_buckets(filter).await?;
         listed.retain(|bucket| wanted(&bucket.name));
-        let home = region::home(&self.source.endpoint);
+        // A bucket whose region is not known is listed all the same, and named if that fails.
+        let home = self.source.home_region();
         let located: Vec<Bucket> =
             stream::iter(listed)
                 .map(|bucket| async move {

@@ -1,11 +1,31 @@
 //! Integration tests: everything at real sockets.
+#![cfg(test)]
+#![expect(
+    unreachable_pub,
+    reason = "one crate of many files, which share their harnesses"
+)]
 
+mod azcopy;
+mod azurite;
+mod blob_semantics;
+mod bridge;
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
+mod dashboard;
 mod destination_credentials;
+mod end_to_end;
+mod end_to_end_cases;
+mod end_to_end_check;
+mod end_to_end_fleet;
 mod harness;
 mod keys;
 mod kill;
+mod moto;
+mod parts;
+mod prometheus;
 mod rabbitmq;
+mod simcloud_refuses;
+mod simcloud_wire;
 mod sizes;
+mod source_credentials;

@@ -8,20 +8,25 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::{ProvideCredentials, Result, future};
+
+use super::http::OwnClient;
 
 /// The chain; built anew for each walk, since it keeps the profile files it has read.
 #[derive(Debug)]
 pub(super) struct Chain {
     region: String,
+    http: OwnClient,
 }
 
 impl Chain {
     /// `region` is where STS is asked where neither environment nor profile names one: instance
     /// metadata is not asked for a region, which off EC2 would take seconds.
-    pub(super) fn new(region: &str) -> Self {
+    pub(super) fn new(region: &str, http: reqwest::Client) -> Self {
         Self {
             region: region.to_owned(),
+            http: OwnClient(http),
         }
     }
 
@@ -30,6 +35,7 @@ impl Chain {
             .or_else(ProfileFileRegionProvider::new())
             .or_else(Region::new(self.region.clone()));
         let chain = DefaultCredentialsChain::builder()
+            .configure(ProviderConfig::without_region().with_http_client(self.http.clone()))
             .region(region)
             .build()
             .await;

@@ -6,6 +6,7 @@
 
 mod cache;
 mod chain;
+mod http;
 #[cfg(test)]
 mod tests;
 
@@ -73,9 +74,10 @@ impl Credentials {
     }
 
     /// Amazon's default chain: environment, profiles, SSO, assume-role, web identity, container,
-    /// instance metadata. `region` is where STS is asked if nothing else names a region.
-    pub fn from_chain(region: &str, clock: Clock) -> Self {
-        Self::from_provider(Chain::new(region), clock)
+    /// instance metadata. `region` is where STS is asked if nothing else names a region, `http` what
+    /// STS, SSO and agents are asked with.
+    pub fn from_chain(region: &str, http: reqwest::Client, clock: Clock) -> Self {
+        Self::from_provider(Chain::new(region, http), clock)
     }
 
     /// Any provider that aws-config knows.

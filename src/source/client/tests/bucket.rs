@@ -215,6 +215,26 @@ async fn only_the_top_level_is_listed_with_a_delimiter() {
 }
 
 #[tokio::test]
+async fn a_rolled_up_prefix_is_left_behind_without_a_token() {
+    let mut keys = keys();
+    keys.retain(|key| !key.contains('\u{10FFFF}'));
+    let manners = Manners {
+        repeats_prefixes: true,
+        no_tokens: true,
+        ..Manners::default()
+    };
+    let server = serve(&keys, manners).await;
+    let top: Vec<_> = keys
+        .iter()
+        .filter(|key| !key.contains('/'))
+        .cloned()
+        .collect();
+    for max_keys in [1, 3] {
+        assert_eq!(list(&server, "", true, max_keys).await, top);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_ignores_where_to_start_is_refused() {
     let manners = Manners {
         ignores_start: true,

@@ -62,9 +62,7 @@ pub async fn run_as(
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
     let mut wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
-    wiring
-        .check_destination(request.destination.account_url())
-        .await?;
+    wiring.check_destination(&request.destination).await?;
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;
     if let Some(address) = command.listen {

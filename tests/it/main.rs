@@ -1,5 +1,6 @@
 //! Integration tests: everything at real sockets.
 
+mod bad_input;
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;

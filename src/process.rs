@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -14,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::complaint;
 use crate::failure::{Failure, Reason, Result};
 use crate::logging;
+
+/// How long work begun may take to finish after a stop; what is left comes back to others.
+pub const DRAIN: Duration = Duration::from_secs(20);
 
 /// The exit code of wrong use.
 const WRONG_USE: u8 = 2;

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
-use crate::config::{Env, ListerCli};
+use crate::config::{Env, ListerCli, given};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
@@ -34,7 +34,7 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         .as_deref()
         .map(DestinationUrl::parse)
         .transpose()?;
-    let request = match (&cli.source, &cli.destination) {
+    let request = match (given(&cli.source), given(&cli.destination)) {
         (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
         (Some(_), None) => {
             return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));

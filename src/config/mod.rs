@@ -37,6 +37,11 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A value that was given; a variable set to nothing is none.
+pub fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|value| !value.is_empty())
+}
+
 /// A lookup into an environment.
 pub type Env = fn(&str) -> Option<String>;
 

@@ -65,9 +65,7 @@ pub async fn run_as(
     if let Some(credentials) = credentials {
         wiring.credentials = credentials;
     }
-    wiring
-        .check_destination(request.destination.account_url())
-        .await?;
+    wiring.check_destination(&request.destination).await?;
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;
     if let Some(address) = command.listen {

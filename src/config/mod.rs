@@ -6,6 +6,7 @@
 //! write them.
 
 mod args;
+mod complaint;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ pub use args::{
     BrokerArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli, LogArgs,
     OutputArgs, OutputType, ReporterCli, SourceArgs, StateArgs,
 };
+
+pub use complaint::complaint;
 
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};

@@ -4,6 +4,7 @@
 
 mod azcopy;
 mod azurite;
+mod bad_input;
 mod blob_semantics;
 mod bridge;
 mod broker_amqp;

@@ -108,7 +108,7 @@ impl Source {
         if answer.status == StatusCode::NOT_FOUND {
             return Err(Failure::give_up(
                 Reason::SourceNotFound,
-                format!("s3://{bucket}: no such bucket (HTTP 404)"),
+                format!("s3://{bucket}: no such bucket (HTTP 404); check its name"),
             ));
         }
         if busy(answer.status) {

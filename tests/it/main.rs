@@ -1,6 +1,5 @@
 //! Integration tests: everything at real sockets.
 #![cfg(test)]
-#![expect(unreachable_pub, reason = "one crate of many files, which share their harnesses")]
 
 mod azcopy;
 mod azurite;

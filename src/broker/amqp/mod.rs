@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio_util::task::TaskTracker;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};

@@ -8,4 +8,6 @@
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
+mod embedded_durability;
+mod power;
 mod rabbitmq;

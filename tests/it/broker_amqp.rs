@@ -13,7 +13,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::broker_contract::{SOON, drain, job, message, messages, next};
+use crate::broker_fixture::{SOON, drain, job, message, messages, next};
 use crate::rabbitmq::{self, Node};
 
 fn options() -> AmqpOptions {

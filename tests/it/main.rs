@@ -7,7 +7,11 @@
 
 mod broker_amqp;
 mod broker_contract;
+mod broker_contract_jobs;
 mod broker_embedded;
+mod broker_fixture;
 mod embedded_durability;
+mod embedded_ledger;
+mod embedded_model;
 mod power;
 mod rabbitmq;

@@ -10,7 +10,8 @@ use crate::broker::{Delivery, Queue};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 
-/// Works on a job until it ends or the copier stops; objects begun are finished.
+/// Works on a job until it ends or the copier stops; objects begun are finished, and their
+/// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
     let broker = &shared.copier.broker;
     let window = shared.copier.concurrency;
@@ -46,6 +47,8 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
             tracing::debug!(%failure, "an object was not finished");
         }
     }
+    shared.unsettled.close();
+    shared.unsettled.wait().await;
     result
 }
 

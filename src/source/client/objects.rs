@@ -180,6 +180,18 @@ impl Source {
         }
     }
 
+    /// Can the object be asked for by its key? Sends nothing.
+    ///
+    /// # Errors
+    /// [`Reason::SourceUnaddressable`] for a key that no URL can carry.
+    pub fn check_key(&self, bucket: &BucketRef, key: &str) -> Result<()> {
+        let call = Call {
+            key: Some(key),
+            ..page_call(bucket)
+        };
+        self.url(&call).map(drop)
+    }
+
     /// A URL by which the object can be fetched, for `lifetime` or until the credentials end;
     /// without credentials the plain URL. Sends nothing.
     ///

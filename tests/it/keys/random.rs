@@ -94,7 +94,7 @@ async fn copied(objects: &BTreeMap<String, Metadata>) -> (World, Finished) {
 
 /// Is the reason true of the key?
 fn deserved(key: &str, reason: &str) -> bool {
-    let dotted = key.split('/').any(|segment| matches!(segment, "." | ".."));
+    let rewritten = key.contains('\\') || key.split('/').any(|segment| segment.ends_with('.'));
     let encoded: usize = key
         .bytes()
         .map(|byte| match byte {
@@ -108,10 +108,10 @@ fn deserved(key: &str, reason: &str) -> bool {
             || u32::from(c) & 0xfffe == 0xfffe
     };
     match reason {
-        "source_unaddressable" => dotted,
+        "source_unaddressable" => rewritten,
         "source_url_too_long" => encoded > FITS_SURELY,
         "name_rejected" => key.split('/').count() > 254 || key.chars().any(unheard_of),
-        "" => !dotted && encoded <= FITS,
+        "" => !rewritten && encoded <= FITS,
         _ => false,
     }
 }

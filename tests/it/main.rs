@@ -13,6 +13,7 @@ mod bridge;
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
+mod cli;
 mod dashboard;
 mod destination_credentials;
 mod end_to_end;

@@ -1,9 +1,5 @@
 //! Integration tests: everything at real sockets.
 #![cfg(test)]
-#![expect(
-    unreachable_pub,
-    reason = "one crate of many files, which share their harnesses"
-)]
 
 mod azcopy;
 mod azurite;
@@ -13,6 +9,7 @@ mod bridge;
 mod broker_amqp;
 mod broker_contract;
 mod broker_embedded;
+mod broker_start;
 mod cli;
 mod dashboard;
 mod destination_credentials;
@@ -20,10 +17,15 @@ mod end_to_end;
 mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;
+mod harness;
+mod keys;
+mod kill;
 mod moto;
 mod parts;
 mod prometheus;
 mod rabbitmq;
 mod simcloud_refuses;
+mod simcloud_tricks;
 mod simcloud_wire;
+mod sizes;
 mod source_credentials;

@@ -77,7 +77,7 @@ impl World {
             ("{sas-expired}", sas("rcw", -60)),
             ("{sas-read}", sas("rl", 600)),
             ("{sas-no-read}", sas("cw", 600)),
-            ("{sas-no-create}", sas("rw", 600)),
+            ("{sas-of-cont}", self.of_container("rcw")),
             ("{sas-other}", self.other.clone()),
             ("{key}", self.cloud.account_key(ACCOUNT)),
             ("{wrong-key}", wrong(&self.cloud.account_key(ACCOUNT))),
@@ -87,6 +87,11 @@ impl World {
         .fold(text.to_owned(), |text, (name, value)| {
             text.replace(name, value)
         })
+    }
+
+    fn of_container(&self, permissions: &str) -> String {
+        let end = self.cloud.now() + Duration::from_secs(600);
+        self.cloud.container_sas(ACCOUNT, "cont", permissions, end)
     }
 
     /// The program of a command line, in an environment of its own: the right credentials, unless

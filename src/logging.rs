@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::{Failure, Reason, Result};
 
 /// Libraries whose lower levels print what may hold secrets: provider errors, commands, headers.
-const QUIET: [&str; 7] = [
+const QUIET: [&str; 8] = [
     "aws_config=error",
+    "aws_runtime=error",
     "aws_smithy_runtime=error",
     "aws_sigv4=error",
     "azure_core=error",

@@ -66,7 +66,13 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let mut result = None;
     fleet
         .run(async {
-            let (watched, listed) = tokio::join!(watching, lister.run(stop.clone()));
+            let listing = async {
+                let listed = lister.run(stop.clone()).await;
+                // Whatever ended it: nobody lists any more, so there is nothing to wait for.
+                stop.cancel();
+                listed
+            };
+            let (watched, listed) = tokio::join!(watching, listing);
             result = watched;
             listed
         })

@@ -12,6 +12,7 @@ mod broker_contract_jobs;
 mod broker_embedded;
 mod broker_fixture;
 mod broker_start;
+mod cli;
 mod dashboard;
 mod destination_credentials;
 mod embedded_durability;

@@ -99,15 +99,6 @@ impl Destination {
     /// credential is no good for anything.
     pub async fn check_access(&self, container: &str) -> Result<()> {
         match self.container_exists(container).await {
-            Err(error) if error.status.is_none() && error.failure.remedy == Remedy::Retry => {
-                Err(Failure::stop(
-                    error.failure.reason,
-                    format!(
-                        "{}; check the destination's URL and the network",
-                        error.failure
-                    ),
-                ))
-            }
             Err(error) if error.status.is_none() || error.is_unauthenticated() => {
                 Err(error.failure)
             }

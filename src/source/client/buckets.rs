@@ -147,7 +147,8 @@ impl Source {
 }
 
 fn busy(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+    (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+        || matches!(status.as_u16(), 408 | 429)
 }
 
 pub(super) fn no_progress(call: &Call<'_>) -> Failure {

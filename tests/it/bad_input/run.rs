@@ -7,22 +7,24 @@ use std::time::Duration;
 
 use simcloud::{ACCESS_KEY, ACCOUNT, Config, Object, SECRET_KEY, SimCloud};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// No case may take longer; most end in a fraction of a second.
 const HANG: Duration = Duration::from_secs(60);
 
 /// Two clouds with something in them, and what may never be printed.
-pub(super) struct World {
-    pub(super) cloud: Arc<SimCloud>,
-    pub(super) secrets: Vec<String>,
+pub(crate) struct World {
+    pub(crate) cloud: Arc<SimCloud>,
+    pub(crate) secrets: Vec<String>,
     sas: String,
     other: String,
 }
 
 impl World {
     /// Buckets `photos` (three objects) and `empty` in one region, `papers` (two) in another.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let cloud = SimCloud::start(Config::default()).await.unwrap();
         for (bucket, region, keys) in [
             ("photos", "eu-west-1", &["a.jpg", "b.jpg", "dir/c.jpg"][..]),
@@ -54,7 +56,7 @@ impl World {
     }
 
     /// Puts addresses and credentials into a text.
-    pub(super) fn fill(&self, text: &str) -> String {
+    pub(crate) fn fill(&self, text: &str) -> String {
         let sas = |permissions: &str, seconds: i64| {
             let now = self.cloud.now();
             let end = if seconds < 0 {
@@ -67,10 +69,15 @@ impl World {
         [
             ("{s3}", self.cloud.s3_url()),
             ("{blob}", self.cloud.blob_url(ACCOUNT)),
+            (
+                "{blob-host}",
+                self.cloud.blob_url("").trim_end_matches('/').to_owned(),
+            ),
             ("{sas}", self.sas.clone()),
             ("{sas-expired}", sas("rcw", -60)),
             ("{sas-read}", sas("rl", 600)),
             ("{sas-no-read}", sas("cw", 600)),
+            ("{sas-of-cont}", self.of_container("rcw")),
             ("{sas-other}", self.other.clone()),
             ("{key}", self.cloud.account_key(ACCOUNT)),
             ("{wrong-key}", wrong(&self.cloud.account_key(ACCOUNT))),
@@ -82,9 +89,14 @@ impl World {
         })
     }
 
+    fn of_container(&self, permissions: &str) -> String {
+        let end = self.cloud.now() + Duration::from_secs(600);
+        self.cloud.container_sas(ACCOUNT, "cont", permissions, end)
+    }
+
     /// The program of a command line, in an environment of its own: the right credentials, unless
     /// `env` says otherwise (`-` unsets).
-    pub(super) fn command(&self, line: &str, env: &[(&str, &str)], home: &Path) -> Command {
+    pub(crate) fn command(&self, line: &str, env: &[(&str, &str)], home: &Path) -> Command {
         let mut words = line.split(' ').filter(|word| !word.is_empty());
         let mut command = Command::new(program(words.next().unwrap()));
         let good = [
@@ -115,50 +127,95 @@ impl World {
     }
 
     /// Runs a command to its end.
-    pub(super) async fn run(&self, line: &str, env: &[(&str, &str)]) -> Ended {
+    pub(crate) async fn run(&self, line: &str, env: &[(&str, &str)]) -> Ended {
         let home = TempDir::new().unwrap();
         self.run_in(line, env, home.path()).await
     }
 
     /// The same in a given home folder.
-    pub(super) async fn run_in(&self, line: &str, env: &[(&str, &str)], home: &Path) -> Ended {
+    pub(crate) async fn run_in(&self, line: &str, env: &[(&str, &str)], home: &Path) -> Ended {
+        let running = self.start_in(line, env, home);
+        self.ended(line, running).await
+    }
+
+    /// Starts a program that goes on.
+    pub(crate) fn start_in(&self, line: &str, env: &[(&str, &str)], home: &Path) -> Running {
         let child = self.command(line, env, home).spawn().unwrap();
-        self.ended(line, child).await
+        let pid = child.id().unwrap();
+        let begun = Instant::now();
+        let output = async move { (child.wait_with_output().await.unwrap(), begun.elapsed()) };
+        Running {
+            pid,
+            output: tokio::spawn(output),
+        }
     }
 
     /// Waits for a program's end and checks what must hold for every one.
-    pub(super) async fn ended(&self, line: &str, child: Child) -> Ended {
-        let begun = tokio::time::Instant::now();
-        let output = tokio::time::timeout(HANG, child.wait_with_output()).await;
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = output.unwrap_or_else(|_| panic!("{line}: hangs")).unwrap();
+    pub(crate) async fn ended(&self, line: &str, mut running: Running) -> Ended {
+        let output = tokio::time::timeout(HANG, &mut running.output).await;
+        let (output, took) = output.unwrap_or_else(|_| panic!("{line}: hangs")).unwrap();
         let ended = Ended {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-            took: begun.elapsed(),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            took,
         };
         ended.check(line, &self.secrets);
         ended
     }
 }
 
+/// A program under way; it ends with the test at the latest.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pid: u32,
+    output: JoinHandle<(Output, Duration)>,
+}
+
+impl Running {
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        let pid = self.pid.to_string();
+        let told = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status();
+        assert!(told.unwrap().success(), "{pid} has ended before");
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.output.is_finished()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.output.abort();
+    }
+}
+
 /// What a program left behind.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-    pub(super) took: Duration,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 impl Ended {
     fn check(&self, line: &str, secrets: &[String]) {
         let all = format!("{}{}", self.stdout, self.stderr);
         assert!(!all.contains("panicked"), "{line}: {all}");
+        for signed in [
+            "X-Amz-Signature",
+            "X-Amz-Security-Token",
+            "sig=",
+            "SharedKey ",
+            "Bearer ",
+        ] {
+            assert!(!all.contains(signed), "{line}: prints {signed}: {all}");
+        }
         for secret in secrets {
             assert!(!all.contains(secret), "{line}: prints {secret}: {all}");
             let encoded = secret.replace('+', "%2B").replace('/', "%2F");
@@ -168,7 +225,7 @@ impl Ended {
     }
 
     /// The one line that says what went wrong.
-    pub(super) fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         let mut lines = self
             .stderr
             .lines()
@@ -179,13 +236,13 @@ impl Ended {
     }
 
     /// The JSON summary.
-    pub(super) fn summary(&self) -> serde_json::Value {
+    pub(crate) fn summary(&self) -> serde_json::Value {
         let last = self.stdout.lines().last().unwrap_or_default();
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Listed, copied, skipped, failed.
-    pub(super) fn totals(&self) -> [u64; 4] {
+    pub(crate) fn totals(&self) -> [u64; 4] {
         let summary = self.summary();
         ["listed", "copied", "skipped", "failed"]
             .map(|name| summary[format!("objects_{name}")].as_u64().unwrap())

@@ -10,6 +10,7 @@ free_port() {
 
 # Everything docker-compose.yml reads from the environment, apart from the clouds.
 settings() {
+    unset AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_REGION AZURE_STORAGE_CONNECTION_STRING
     export BLOBFLEET_IMAGE=blobfleet-test/fleet RABBITMQ_IMAGE=blobfleet-test/rabbitmq
     export PROMETHEUS_IMAGE=blobfleet-test/prometheus
     export BASE_BUILD_IMAGE=blobfleet-test/rust BASE_RUNTIME_IMAGE=blobfleet-test/bookworm

@@ -62,6 +62,7 @@ start_cloud() {
     step "simulated cloud with $objects objects"
     cargo build -q --release --locked --manifest-path "$root/Cargo.toml" -p simcloud --example serve
     local says=$work/cloud.txt
+    rm -f "$says"
     "$(target_folder)/release/examples/serve" --tls --objects "$objects" >"$says" 2>&1 &
     cloud=$!
     until_true 60 "the simulated cloud is up" grep -q 'END CERTIFICATE' "$says"

@@ -8,7 +8,7 @@ use super::plan::{self, Plan};
 use super::{Shared, blocks, proof};
 use crate::clients::JobClients;
 use crate::destination::client::{
-    BlobError, BlobHeaders, BlobName, Conditions, CopySource, Stored,
+    BlobError, BlobHeaders, BlobName, Conditions, ContainerState, CopySource, Stored,
 };
 use crate::destination::metadata::{self, InvalidMetadata, SourceProperties};
 use crate::destination::naming;
@@ -35,13 +35,18 @@ pub(super) struct Passage {
 /// Copies the object of a task, whatever was done for it before.
 pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Ending> {
     let root = root_of(spec, task.root)?;
+    let clients = shared.copier.clients.of(spec)?;
+    let bucket = BucketRef {
+        name: root.bucket.clone(),
+        region: root.region.clone(),
+    };
+    // Before the blob's name is looked at: a key that cannot be asked for is the cause, not the
+    // name it would have had.
+    clients.source.check_key(&bucket, &task.object.key)?;
     let mut passage = Passage {
         shared: shared.clone(),
-        clients: shared.copier.clients.of(spec)?,
-        bucket: BucketRef {
-            name: root.bucket.clone(),
-            region: root.region.clone(),
-        },
+        clients,
+        bucket,
         key: task.object.key.clone(),
         version: task.object.version.clone(),
         blob: blob_name(root, &task.object.key)?,
@@ -78,7 +83,7 @@ impl SourceObject {
         }
     }
 
-    fn of_head(head: ObjectHead) -> Result<Self> {
+    fn of_head(key: &str, head: ObjectHead) -> Result<Self> {
         let md5 = proof::content_md5(&head);
         let properties = SourceProperties {
             content_type: head.content_type,
@@ -89,6 +94,13 @@ impl SourceObject {
             metadata: head.metadata,
         };
         let carried = metadata::carry(&properties, InvalidMetadata::ExcludeIfInvalid)?;
+        if !carried.excluded.is_empty() {
+            tracing::warn!(
+                object.key = key,
+                excluded = ?carried.excluded,
+                "metadata that Azure cannot hold is left out"
+            );
+        }
         Ok(Self {
             size: head.size,
             etag: head.etag,
@@ -109,7 +121,7 @@ impl SourceObject {
 impl Passage {
     async fn look(&self, spec: &JobSpec, task: &CopyTask) -> Result<SourceObject> {
         if spec.options.preserve_properties {
-            return SourceObject::of_head(self.head().await?);
+            return SourceObject::of_head(&self.key, self.head().await?);
         }
         Ok(SourceObject {
             size: task.object.size,
@@ -163,7 +175,7 @@ impl Passage {
     where
         F: Future<Output = Result<T, BlobError>>,
     {
-        let mut made_container = false;
+        let mut made_container = None;
         loop {
             let url = self.presign().await?;
             let started = Instant::now();
@@ -176,8 +188,7 @@ impl Passage {
             match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is("ContainerNotFound") => {
-                    self.missing_container(error, made_container).await?;
-                    made_container = true;
+                    made_container = Some(self.missing_container(error, made_container).await?);
                 }
                 Err(error) if error.is("CannotVerifyCopySource") => {
                     return Err(self.head().await.err().unwrap_or(error.failure));
@@ -187,15 +198,28 @@ impl Passage {
         }
     }
 
-    async fn missing_container(&self, error: BlobError, made: bool) -> Result<()> {
+    /// Makes a missing container, once; says why it is missing still.
+    async fn missing_container(
+        &self,
+        error: BlobError,
+        made: Option<ContainerState>,
+    ) -> Result<ContainerState> {
         let containers = &self.clients.containers;
-        if made {
-            containers.forget(&self.blob.container).await;
-            return Err(error.failure);
+        let name = &self.blob.container;
+        let Some(made) = made else {
+            return containers.ensure(&self.clients.destination, name).await;
+        };
+        if made == ContainerState::Unknown {
+            return Err(Failure::give_up(
+                Reason::ContainerRejected,
+                format!(
+                    "container {name} does not exist and the SAS may not create it; create it, or \
+                     give a SAS that may"
+                ),
+            ));
         }
-        containers
-            .ensure(&self.clients.destination, &self.blob.container)
-            .await
+        containers.forget(name).await;
+        Err(error.failure)
     }
 }
 

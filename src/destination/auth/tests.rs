@@ -96,7 +96,7 @@ const REFUSED: &[Row] = &[
             "AZURE_STORAGE_CONNECTION_STRING",
             "AccountName=other;AccountKey=c2VjcmV0",
         )],
-        "AZURE_STORAGE_CONNECTION_STRING is for account other, the destination is account acct",
+        "AZURE_STORAGE_CONNECTION_STRING is for another account than the destination, which is acct",
     ),
     (
         ROOT,
@@ -104,7 +104,7 @@ const REFUSED: &[Row] = &[
             ("AZURE_STORAGE_ACCOUNT", "other"),
             ("AZURE_STORAGE_KEY", "c2VjcmV0"),
         ],
-        "AZURE_STORAGE_ACCOUNT is for account other",
+        "AZURE_STORAGE_ACCOUNT is for another account",
     ),
     (
         ROOT,

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::http::transport_failure;
 use crate::job::SourceEndpoint;
 use crate::source::credentials::{Credentials, Snapshot};
-use crate::source::encoding::{addressable, encode_path, encode_query};
+use crate::source::encoding::{addressable, encode_path, encode_query, fetchable};
 use crate::source::list::{ServiceError, Unexpected, service_error};
 use crate::source::region::{self, address};
 use crate::source::sign::Scope;
@@ -181,6 +181,12 @@ impl Source {
         addressable(&url, &path).map_err(|failure| call.about(&failure))
     }
 
+    /// [`Self::url`] for a URL that Azure will fetch.
+    fn fetch_url(&self, call: &Call<'_>) -> Result<reqwest::Url> {
+        fetchable(call.key.unwrap_or_default()).map_err(|failure| call.about(&failure))?;
+        self.url(call)
+    }
+
     /// A refusal as a failure. Credentials the service calls expired are not used again.
     fn refused(&self, call: &Call<'_>, answer: &Answer, error: ServiceError) -> Failure {
         let redact = |text: String| match &answer.signer {
@@ -223,14 +229,17 @@ impl Source {
     fn unreachable(&self, call: &Call<'_>, error: reqwest::Error) -> Failure {
         let host = address(&self.0.endpoint, call.region, call.bucket).base;
         let what = format!("{call}: no answer from {host}");
-        if error.is_timeout() {
-            return Failure::retry(
-                Reason::SourceUnavailable,
-                format!("{what} within {} s", TIMEOUT.as_secs()),
-            )
-            .perhaps();
-        }
-        transport_failure(Reason::SourceUnavailable, &what, error)
+        let mut failure = if error.is_timeout() {
+            let what = format!("{what} within {} s", TIMEOUT.as_secs());
+            Failure::retry(Reason::SourceUnavailable, what).perhaps()
+        } else {
+            transport_failure(Reason::SourceUnavailable, &what, error)
+        };
+        failure.message.push_str(match self.0.endpoint {
+            SourceEndpoint::Custom { .. } => "; check --s3-endpoint and the network",
+            SourceEndpoint::Aws { .. } => "; check the network",
+        });
+        failure
     }
 }
 

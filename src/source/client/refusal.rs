@@ -202,6 +202,11 @@ fn of_status(status: StatusCode) -> Meaning {
         ),
         412 => (SourceChanged, GiveUp, "the object has changed"),
         429 | 503 => (SourceThrottled, Retry, "the source asks for a slower pace"),
+        501 => (
+            SourceRejected,
+            GiveUp,
+            "the source does not know this request: is this the address of an S3 service?",
+        ),
         408 | 500..=599 => (SourceUnavailable, Retry, "the source has trouble"),
         300..=399 => (
             SourceRejected,

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::Body;
 use md5::{Digest, Md5};
 
@@ -16,6 +17,8 @@ pub(crate) struct Ingested {
     pub(crate) md5: Option<[u8; 16]>,
     /// `None` when only digests are kept.
     pub(crate) data: Option<Bytes>,
+    /// Headers of the copy source's answer.
+    pub(crate) source: HeaderMap,
 }
 
 /// Reads a body to its end; `None` when it breaks off or grows beyond `limit` bytes.
@@ -59,5 +62,6 @@ where
         crc64: crc64.sum64(),
         md5: md5.map(|md5| md5.finalize().into()),
         data: (keep == Keep::Bytes).then_some(data),
+        source: HeaderMap::new(),
     })
 }

@@ -100,6 +100,14 @@ fn shared_key(
     Err(failed(&why))
 }
 
+/// The service sorts header names as .NET's culture does, and so do Microsoft's SDKs: hyphens do
+/// not count, and `_` comes before digits and letters.
+fn service_order(name: &str) -> (Vec<u8>, &str) {
+    let letters = name.bytes().filter(|byte| *byte != b'-');
+    let weights = letters.map(|byte| if byte == b'_' { 1 } else { byte });
+    (weights.collect(), name)
+}
+
 /// "Authorize with Shared Key", version 2015-02-21 and later.
 fn string_to_sign(request: &Request, parts: &Parts) -> String {
     let text = |name: &str| {
@@ -139,7 +147,7 @@ fn string_to_sign(request: &Request, parts: &Parts) -> String {
     );
     let mut names: Vec<&str> = parts.headers.keys().map(|name| name.as_str()).collect();
     names.retain(|name| name.starts_with("x-ms-"));
-    names.sort_unstable();
+    names.sort_unstable_by(|left, right| service_order(left).cmp(&service_order(right)));
     let headers: String = names
         .iter()
         .map(|name| format!("{name}:{}\n", text(name).trim()))
@@ -159,4 +167,32 @@ fn string_to_sign(request: &Request, parts: &Parts) -> String {
         }
     }
     format!("{}\n{headers}{resource}", fields.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order azure-storage-blob for Python signs these in.
+    #[test]
+    fn headers_are_sorted_as_the_service_does() {
+        let mut names = [
+            "x-ms-meta-ab",
+            "x-ms-meta-a1",
+            "x-ms-meta-a_b",
+            "x-ms-meta-a",
+            "x-ms-date",
+        ];
+        names.sort_unstable_by(|left, right| service_order(left).cmp(&service_order(right)));
+        assert_eq!(
+            names,
+            [
+                "x-ms-date",
+                "x-ms-meta-a",
+                "x-ms-meta-a_b",
+                "x-ms-meta-a1",
+                "x-ms-meta-ab"
+            ]
+        );
+    }
 }

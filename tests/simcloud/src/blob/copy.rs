@@ -98,7 +98,8 @@ impl CopySource {
                 let (parts, body) = response.into_parts();
                 self.check_answer(parts.status.as_u16(), &parts.headers)?;
                 let ingested = ingest(body, state.keep, md5, self.limit).await;
-                let ingested = ingested.ok_or_else(broken_source)?;
+                let mut ingested = ingested.ok_or_else(broken_source)?;
+                ingested.source = parts.headers;
                 state.fetcher.put_back(lease);
                 ingested
             }
@@ -144,6 +145,7 @@ impl CopySource {
                     crc64,
                     md5: None,
                     data: None,
+                    source: response.headers().clone(),
                 })
             }
         }

@@ -49,6 +49,11 @@ pub(crate) fn get(
     let mut response = Response::new(Body::default());
     facts(&mut response, blob, range.is_some());
     if parts.method == Method::HEAD {
+        let tier = blob.tier.as_deref().unwrap_or("Hot");
+        set(&mut response, "x-ms-access-tier", tier);
+        if blob.tier.is_none() {
+            set(&mut response, "x-ms-access-tier-inferred", "true");
+        }
         set(&mut response, "content-length", &blob.length.to_string());
         return Ok(response);
     }
@@ -96,14 +101,6 @@ fn facts(response: &mut Response<Body>, blob: &Committed, ranged: bool) {
         ("x-ms-lease-status", Some("unlocked")),
         ("x-ms-lease-state", Some("available")),
         ("x-ms-server-encrypted", Some("true")),
-        (
-            "x-ms-access-tier",
-            Some(blob.tier.as_deref().unwrap_or("Hot")),
-        ),
-        (
-            "x-ms-access-tier-inferred",
-            blob.tier.is_none().then_some("true"),
-        ),
     ] {
         if let Some(value) = value {
             set(response, name, value);

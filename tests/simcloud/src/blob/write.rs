@@ -58,9 +58,12 @@ pub(crate) async fn put_blob_from_url(
 ) -> Result<Response<Body>, Refusal> {
     check_type(&parts.headers)?;
     let source = CopySource::read(request, &parts.headers)?;
-    let draft = Draft::read(&parts.headers)?;
+    let mut draft = Draft::read(&parts.headers)?;
     draft.check(state, request, grant)?;
     let ingested = source.fetch(state).await?;
+    if text(&parts.headers, "x-ms-copy-source-blob-properties") != Some("false") {
+        draft.take_properties(&ingested.source);
+    }
     let stamp = draft.put(state, request, grant, &ingested)?;
     let mut response = created(&stamp);
     if source.tells_crc64() {
@@ -88,6 +91,21 @@ impl Draft {
             tags: tags(headers)?,
             tier: tier(headers)?,
         })
+    }
+
+    /// Takes from the source's answer what the request did not give.
+    fn take_properties(&mut self, source: &HeaderMap) {
+        let owned = |name: &str| text(source, name).map(Into::into);
+        let own = std::mem::take(&mut self.properties);
+        let md5 = text(source, "content-md5").and_then(|md5| STANDARD.decode(md5).ok());
+        self.properties = Properties {
+            content_type: own.content_type.or_else(|| owned("content-type")),
+            encoding: own.encoding.or_else(|| owned("content-encoding")),
+            language: own.language.or_else(|| owned("content-language")),
+            disposition: own.disposition.or_else(|| owned("content-disposition")),
+            cache_control: own.cache_control.or_else(|| owned("cache-control")),
+            md5: own.md5.or_else(|| md5?.try_into().ok()),
+        };
     }
 
     /// Refuses early what the write itself would refuse.

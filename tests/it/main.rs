@@ -24,6 +24,7 @@ mod moto;
 mod parts;
 mod prometheus;
 mod rabbitmq;
+mod refresh;
 mod simcloud_refuses;
 mod simcloud_tricks;
 mod simcloud_wire;

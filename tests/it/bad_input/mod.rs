@@ -29,7 +29,7 @@ async fn each_is_refused(table: &str) {
             let missing = case.says.iter().filter(|part| !error.contains(**part));
             let missing: Vec<_> = missing.collect();
             let right = ended.code == Some(case.code) && missing.is_empty();
-            (!right).then(|| format!("\n{case:?}: without {missing:?}: {ended:#?}"))
+            (!right).then(|| format!("\n{}: {case:?}: without {missing:?}: {ended:#?}", case.name))
         })
         .buffered(AT_ONCE)
         .filter_map(std::future::ready)

@@ -25,7 +25,12 @@ pub(crate) struct World {
 impl World {
     /// Buckets `photos` (three objects) and `empty` in one region, `papers` (two) in another.
     pub(crate) async fn start() -> Self {
-        let cloud = SimCloud::start(Config::default()).await.unwrap();
+        Self::with(Config::default()).await
+    }
+
+    /// The same in clouds of that kind.
+    pub(crate) async fn with(config: Config) -> Self {
+        let cloud = SimCloud::start(config).await.unwrap();
         for (bucket, region, keys) in [
             ("photos", "eu-west-1", &["a.jpg", "b.jpg", "dir/c.jpg"][..]),
             ("papers", "us-east-1", &["p1", "p2"]),

@@ -59,7 +59,8 @@ impl Issuer {
         let url = format!("http://{}", plain.local_addr().unwrap());
         let served = mint.clone();
         let answer = move |method: Method, uri: Uri, body: String| {
-            std::future::ready(served.answer(&method, &uri, &body))
+            let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
+            std::future::ready((ttl, served.answer(&method, &uri, &body)))
         };
         let app = Router::new().fallback(answer);
         tokio::spawn(async move { axum::serve(plain, app).await });

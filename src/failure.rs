@@ -49,7 +49,7 @@ pub enum Reason {
     SourceChanged,
     /// The object's storage class must be restored before it can be read.
     SourceArchived,
-    /// The key has a `.` or `..` segment that URL libraries or the service would rewrite.
+    /// The key has a segment ending in `.`, or a `\`, which URL libraries or the service rewrite.
     SourceUnaddressable,
     /// The presigned source URL is longer than the 2 KiB Azure accepts.
     SourceUrlTooLong,

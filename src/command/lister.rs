@@ -29,9 +29,7 @@ const LOW_MARK: u64 = 20_000;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
+    let destination = given(&cli.destination)
         .map(DestinationUrl::parse)
         .transpose()?;
     let request = match (given(&cli.source), given(&cli.destination)) {

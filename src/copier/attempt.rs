@@ -82,7 +82,8 @@ async fn finish(shared: &Shared, delivery: Delivery, task: CopyTask, ending: End
         ending,
         attempts: delivery.message.headers.attempt + 1,
     };
-    shared.outcomes.report(outcome, delivery).await
+    let unsettled = shared.unsettled.token();
+    shared.outcomes.report(outcome, delivery, unsettled).await
 }
 
 /// A body nobody can read is a named object all the same: it fails and is parked.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::board::Board;
 use crate::broker::Broker;
@@ -53,6 +54,8 @@ struct Shared {
     objects: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     outcomes: Outcomes,
+    /// One job's deliveries that are not settled yet.
+    unsettled: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -72,6 +75,7 @@ impl Copier {
             objects: Arc::new(Semaphore::new(permits)),
             requests: Arc::new(Semaphore::new(permits)),
             outcomes,
+            unsettled: TaskTracker::new(),
             shutdown: shutdown.child_token(),
             copier: self,
         };
@@ -92,7 +96,10 @@ async fn supervise(shared: &Shared) -> Result<()> {
     let mut known: HashMap<JobId, CancellationToken> = HashMap::new();
     let result = loop {
         for (spec, stop) in news(&board, &mut known, &shared.shutdown) {
-            let shared = shared.clone();
+            let shared = Shared {
+                unsettled: TaskTracker::new(),
+                ..shared.clone()
+            };
             working.spawn(async move { (spec.id.clone(), worker::run(shared, spec, stop).await) });
         }
         tokio::select! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::broker::{Broker, Delivery, Queue};
 use crate::failure::{Failure, Reason, Remedy, Result};
@@ -36,7 +37,7 @@ struct Item {
 
 #[derive(Debug)]
 enum Settlement {
-    Ack(Box<Delivery>),
+    Ack(Box<Delivery>, TaskTrackerToken),
     Tell(oneshot::Sender<()>),
 }
 
@@ -47,11 +48,17 @@ impl Outcomes {
         (Self { sender }, tokio::spawn(run(broker, receiver)))
     }
 
-    /// Reports an outcome; its delivery is acknowledged when the report is confirmed.
-    pub(super) async fn report(&self, outcome: Outcome, delivery: Delivery) -> Result<()> {
+    /// Reports an outcome; its delivery is acknowledged when the report is confirmed, and
+    /// `unsettled` is dropped then.
+    pub(super) async fn report(
+        &self,
+        outcome: Outcome,
+        delivery: Delivery,
+        unsettled: TaskTrackerToken,
+    ) -> Result<()> {
         self.send(Item {
             outcome,
-            settle: Settlement::Ack(Box::new(delivery)),
+            settle: Settlement::Ack(Box::new(delivery), unsettled),
         })
         .await
     }
@@ -121,10 +128,11 @@ async fn publish(broker: Arc<dyn Broker>, batch: Vec<Item>) {
     }
     for settlement in settlements {
         match settlement {
-            Settlement::Ack(delivery) => {
+            Settlement::Ack(delivery, unsettled) => {
                 if let Err(failure) = delivery.ack().await {
                     tracing::debug!(%failure, "a copy task will be delivered again");
                 }
+                drop(unsettled);
             }
             Settlement::Tell(sender) => {
                 if sender.send(()).is_err() {

@@ -35,13 +35,18 @@ pub(super) struct Passage {
 /// Copies the object of a task, whatever was done for it before.
 pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Ending> {
     let root = root_of(spec, task.root)?;
+    let clients = shared.copier.clients.of(spec)?;
+    let bucket = BucketRef {
+        name: root.bucket.clone(),
+        region: root.region.clone(),
+    };
+    // Before the blob's name is looked at: a key that cannot be asked for is the cause, not the
+    // name it would have had.
+    clients.source.check_key(&bucket, &task.object.key)?;
     let mut passage = Passage {
         shared: shared.clone(),
-        clients: shared.copier.clients.of(spec)?,
-        bucket: BucketRef {
-            name: root.bucket.clone(),
-            region: root.region.clone(),
-        },
+        clients,
+        bucket,
         key: task.object.key.clone(),
         version: task.object.version.clone(),
         blob: blob_name(root, &task.object.key)?,
@@ -78,7 +83,7 @@ impl SourceObject {
         }
     }
 
-    fn of_head(head: ObjectHead) -> Result<Self> {
+    fn of_head(key: &str, head: ObjectHead) -> Result<Self> {
         let md5 = proof::content_md5(&head);
         let properties = SourceProperties {
             content_type: head.content_type,
@@ -89,6 +94,13 @@ impl SourceObject {
             metadata: head.metadata,
         };
         let carried = metadata::carry(&properties, InvalidMetadata::ExcludeIfInvalid)?;
+        if !carried.excluded.is_empty() {
+            tracing::warn!(
+                object.key = key,
+                excluded = ?carried.excluded,
+                "metadata that Azure cannot hold is left out"
+            );
+        }
         Ok(Self {
             size: head.size,
             etag: head.etag,
@@ -109,7 +121,7 @@ impl SourceObject {
 impl Passage {
     async fn look(&self, spec: &JobSpec, task: &CopyTask) -> Result<SourceObject> {
         if spec.options.preserve_properties {
-            return SourceObject::of_head(self.head().await?);
+            return SourceObject::of_head(&self.key, self.head().await?);
         }
         Ok(SourceObject {
             size: task.object.size,

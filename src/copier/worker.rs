@@ -12,7 +12,8 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 use crate::process::DRAIN;
 
-/// Works on a job until it ends or the copier stops; objects begun are finished.
+/// Works on a job until it ends or the copier stops; objects begun are finished, and their
+/// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
     let broker = &shared.copier.broker;
     let window = shared.copier.concurrency;
@@ -53,6 +54,8 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     if timeout(DRAIN, drained).await.is_err() {
         tracing::warn!(job.id = %spec.id, "objects begun are given back unfinished");
     }
+    shared.unsettled.close();
+    shared.unsettled.wait().await;
     result
 }
 

@@ -74,6 +74,32 @@ pub(super) fn addressable(url: &str, path: &str) -> Result<reqwest::Url> {
     ))
 }
 
+/// Refuses a key that Azure's fetcher would ask S3 for under another name.
+///
+/// Beyond what the URL standard rewrites it takes `\` for `/` and drops the dots at a segment's
+/// end, encoded or not. With a signature S3 then refuses, and all Azure says is 403
+/// (<https://github.com/Azure/azure-storage-azcopy/issues/957>); of a public bucket it would get
+/// another object.
+///
+/// # Errors
+/// [`Reason::SourceUnaddressable`].
+pub(super) fn fetchable(key: &str) -> Result<()> {
+    let fault = if key.contains('\\') {
+        "it holds a `\\`"
+    } else if key.split('/').any(|segment| segment.ends_with('.')) {
+        "a segment of it ends in `.`"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::give_up(
+        Reason::SourceUnaddressable,
+        format!(
+            "Azure cannot ask for this key, {fault}: rename the object at the source, or copy it \
+             by other means"
+        ),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -127,6 +153,17 @@ mod tests {
                 addressable(&format!("https://h{path}"), &path).is_ok(),
                 "{key}"
             );
+        }
+    }
+
+    #[test]
+    fn keys_the_service_would_rewrite_are_refused() {
+        for key in ["a.", "...", "a./b", "a/b./c", ".", "a/..", "a\\b", "\\"] {
+            let failure = fetchable(key).unwrap_err();
+            assert_eq!(failure.reason, Reason::SourceUnaddressable, "{key}");
+        }
+        for key in ["a.b", ".a", "..a/b", "a//b", "/a", "a/", "%5C", "a. "] {
+            assert!(fetchable(key).is_ok(), "{key}");
         }
     }
 

@@ -13,7 +13,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::broker_contract::{SOON, drain, job, message, messages, next};
+use crate::broker_fixture::{SOON, drain, job, message, messages, next};
 use crate::rabbitmq::{self, Node};
 
 fn options() -> AmqpOptions {
@@ -269,6 +269,81 @@ async fn connect_early() -> (Arc<AmqpBroker>, Node) {
     let connecting = tokio::spawn(async move { AmqpBroker::connect(&url, options).await });
     node.run();
     (connecting.await.unwrap().unwrap(), node)
+}
+
+/// A memory alarm blocks publishers; acknowledgements go on, and after it so does everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_memory_alarm_is_named_and_survived() {
+    let node = Node::start();
+    let options = AmqpOptions {
+        deadline: Duration::from_secs(3),
+        ..options()
+    };
+    let broker = AmqpBroker::connect(&node.url(), options).await.unwrap();
+    broker.publish(&Queue::List, messages(0..3)).await.unwrap();
+    let mut consumer = broker.consume(&Queue::List, 3).await.unwrap();
+    node.control(&["set_vm_memory_high_watermark", "absolute", "1000"]);
+    // Blocked only when it publishes: so the first fails for want of a confirm, the next at once.
+    for _ in 0..2 {
+        let refused = broker
+            .publish(&Queue::List, messages(3..4))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.confirmed, refused.failure.remedy),
+            (0, Remedy::Retry)
+        );
+        assert!(refused.failure.message.contains("alarm"), "{refused}");
+    }
+    next(&mut consumer).await.ack().await.unwrap();
+    let stuck = next(&mut consumer)
+        .await
+        .again(message(9), Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert_eq!(stuck.remedy, Remedy::Retry);
+    node.control(&["set_vm_memory_high_watermark", "0.6"]);
+    let again = async { while broker.publish(&Queue::List, messages(5..6)).await.is_err() {} };
+    timeout(SOON, again).await.unwrap();
+    // The message that could not be put back comes again; what was not confirmed may come twice.
+    let mut missing: BTreeSet<u32> = [1, 2, 5].into();
+    while !missing.is_empty() {
+        let delivery = next(&mut consumer).await;
+        let number = delivery.message.headers.index;
+        assert_eq!(delivery.message, message(number));
+        assert_ne!(number, 0, "it was acknowledged");
+        delivery.ack().await.unwrap();
+        missing.remove(&number);
+    }
+}
+
+/// TLS with a certificate that nobody signed: refused at once, with a remedy.
+#[tokio::test]
+async fn an_untrusted_certificate_is_refused_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_der().try_into().unwrap();
+    let config = tokio_rustls::rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            acceptor.accept(stream).await.unwrap_err();
+        }
+    });
+    let url = format!("amqps://u:s3cret@{address}/%2f");
+    let connecting = AmqpBroker::connect(&url, options());
+    let failure = timeout(Duration::from_secs(20), connecting)
+        .await
+        .unwrap()
+        .unwrap_err();
+    server.abort();
+    assert_eq!(failure.reason, Reason::BrokerRejected, "{failure}");
+    assert!(failure.message.contains("cannot be trusted"), "{failure}");
+    assert!(failure.message.contains("CA certificate"), "{failure}");
 }
 
 /// A closed broker says so instead of connecting anew.

@@ -9,7 +9,7 @@ use blobfleet::broker::{Broker, Queue};
 use blobfleet::failure::{Failure, Reason, Remedy};
 use tokio::time::Instant;
 
-use crate::broker_contract::{job, message, messages, next};
+use crate::broker_fixture::{job, message, messages, next};
 
 fn refused(dir: &Path) -> Failure {
     let failure = EmbeddedBroker::open(dir).unwrap_err();

@@ -76,16 +76,13 @@ impl Node {
         let shipped = SHIPPED.replace("= 1GB", "= 50MB");
         fs::write(&conf, shipped + &more).unwrap();
         fs::write(home.join("plugins"), "[].").unwrap();
-        let keeper = Command::new("/bin/bash")
+        let mut keeper = Command::new("/bin/bash");
+        self.name_in(&mut keeper);
+        keeper
             .args(["-c", KEEPER])
             .env("SERVER", SERVER)
-            .env("HOME", home)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.mapper.to_string())
-            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.port))
             .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
             .env("RABBITMQ_CONFIG_FILE", &conf)
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
             .env("RABBITMQ_MNESIA_BASE", home.join("data"))
             .env("RABBITMQ_LOG_BASE", home)
@@ -97,10 +94,8 @@ impl Node {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        self.keeper = Some(keeper);
+            .process_group(0);
+        self.keeper = Some(keeper.spawn().unwrap());
     }
 
     /// Kills the node without warning; its files stay.
@@ -123,6 +118,27 @@ impl Node {
         }
         let console = fs::read_to_string(self.home.path().join("console")).unwrap_or_default();
         panic!("RabbitMQ did not start within {BOOT:?}:\n{console}");
+    }
+
+    /// Runs `rabbitmqctl` on the node.
+    pub(crate) fn control(&self, arguments: &[&str]) {
+        let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        self.name_in(&mut control);
+        let output = control.args(arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn name_in(&self, command: &mut Command) {
+        command
+            .env("HOME", self.home.path())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.mapper.to_string())
+            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.port))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
     }
 
     /// The URL of its default vhost.

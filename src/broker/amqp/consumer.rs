@@ -313,7 +313,7 @@ pub(super) async fn peek(
     }
     // Closing the channel gives them back.
     let close = channel.close(200, "OK".into());
-    match tokio::time::timeout(super::trouble::ANSWER, close).await {
+    match timeout(link.address.deadline(), close).await {
         Ok(Err(error)) => Err(failure(&link.address, "to close a channel", &error)),
         _ => Ok(found),
     }

@@ -48,6 +48,8 @@ pub struct AmqpOptions {
     pub name: String,
     /// Messages ready in a copy queue before RabbitMQ refuses more; the same for all roles.
     pub copy_bound: u64,
+    /// How long any answer of the broker may take once connected.
+    pub deadline: Duration,
     /// How long a queue that was just made is left alone before anything is published to it.
     ///
     /// RabbitMQ enters a new quorum queue into a table that it writes up to 3 s later. A node
@@ -64,6 +66,7 @@ impl Default for AmqpOptions {
             wait: Duration::from_secs(30),
             name: "blobfleet".into(),
             copy_bound: COPY_BOUND,
+            deadline: Duration::from_secs(30),
             settle: Duration::from_millis(3500),
             prefix: String::new(),
         }
@@ -93,7 +96,7 @@ impl AmqpBroker {
     /// The URL is wrong; the broker refuses user, password or vhost (at once); it is out of reach
     /// for longer than [`AmqpOptions::wait`]; a queue exists with other arguments.
     pub async fn connect(url: &str, options: AmqpOptions) -> Result<Arc<Self>> {
-        let address = Address::parse(url)?;
+        let address = Address::parse(url, options.deadline)?;
         let link =
             |purpose: &str| Link::new(address.clone(), format!("{} ({purpose})", options.name));
         let core = Core {

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::http::transport_failure;
 use crate::job::SourceEndpoint;
 use crate::source::credentials::{Credentials, Snapshot};
-use crate::source::encoding::{addressable, encode_path, encode_query};
+use crate::source::encoding::{addressable, encode_path, encode_query, fetchable};
 use crate::source::list::{ServiceError, Unexpected, service_error};
 use crate::source::region::{self, address};
 use crate::source::sign::Scope;
@@ -179,6 +179,12 @@ impl Source {
             url.push_str(&encode_query(value));
         }
         addressable(&url, &path).map_err(|failure| call.about(&failure))
+    }
+
+    /// [`Self::url`] for a URL that Azure will fetch.
+    fn fetch_url(&self, call: &Call<'_>) -> Result<reqwest::Url> {
+        fetchable(call.key.unwrap_or_default()).map_err(|failure| call.about(&failure))?;
+        self.url(call)
     }
 
     /// A refusal as a failure. Credentials the service calls expired are not used again.

@@ -180,11 +180,23 @@ impl Source {
         }
     }
 
+    /// Can Azure fetch the object by its key? Sends nothing.
+    ///
+    /// # Errors
+    /// [`Reason::SourceUnaddressable`] for a key that is rewritten on the way.
+    pub fn check_key(&self, bucket: &BucketRef, key: &str) -> Result<()> {
+        let call = Call {
+            key: Some(key),
+            ..page_call(bucket)
+        };
+        self.fetch_url(&call).map(drop)
+    }
+
     /// A URL by which the object can be fetched, for `lifetime` or until the credentials end;
     /// without credentials the plain URL. Sends nothing.
     ///
     /// # Errors
-    /// [`Reason::SourceUnaddressable`] for a key that no URL can carry, and
+    /// [`Reason::SourceUnaddressable`] for a key that is rewritten on the way, and
     /// [`Reason::SourceUrlTooLong`] above the 2 KiB Azure accepts.
     pub async fn presign_get(
         &self,
@@ -202,7 +214,7 @@ impl Source {
             query: version.as_slice(),
             headers: &[],
         };
-        let url = self.url(&call)?;
+        let url = self.fetch_url(&call)?;
         let signed = match &self.0.credentials.current().await? {
             None => PresignedUrl::new(url.into()),
             Some(credentials) => {

@@ -1,8 +1,6 @@
 //! Bad input of every kind: each ends with one line that names cause and remedy, exit code 1 or 2,
 //! without a panic, a hang, or a secret on the screen, and nothing half-counted.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 mod fleet;
 mod jobs;
 pub(crate) mod run;

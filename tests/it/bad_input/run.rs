@@ -264,10 +264,11 @@ fn program(name: &str) -> &'static str {
     }
 }
 
+/// The signature of a SAS, decoded.
 fn signature(sas: &str) -> String {
     let (_, rest) = sas.split_once("sig=").unwrap();
-    let end = rest.find('&').unwrap_or(rest.len());
-    rest[..end]
+    let signature = rest.split('&').next().unwrap();
+    signature
         .replace("%2B", "+")
         .replace("%2F", "/")
         .replace("%3D", "=")
@@ -275,6 +276,11 @@ fn signature(sas: &str) -> String {
 
 /// The same with its first letter changed.
 fn wrong(secret: &str) -> String {
-    let other = if secret.starts_with('x') { "y" } else { "x" };
-    format!("{other}{}", &secret[1..])
+    let mut letters = secret.chars();
+    let other = if letters.next() == Some('x') {
+        'y'
+    } else {
+        'x'
+    };
+    std::iter::once(other).chain(letters).collect()
 }

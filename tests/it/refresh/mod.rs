@@ -3,8 +3,6 @@
 //! Every credential lives three seconds, and the job takes longer than two of them. The clouds
 //! check: a request under an ended one is refused.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 mod issuer;
 
 use std::path::Path;

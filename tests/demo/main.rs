@@ -19,8 +19,11 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Bucket, region, and how many objects of which size.
-const BUCKETS: &[(&str, &str, &[(u64, u64)])] = &[
+/// How many objects of which size.
+type Classes = &'static [(u64, u64)];
+
+/// Bucket, region, and what is in it.
+const BUCKETS: &[(&str, &str, Classes)] = &[
     (
         "demo-photos",
         "us-east-1",

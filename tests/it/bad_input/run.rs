@@ -117,6 +117,7 @@ impl World {
         ];
         command
             .env_clear()
+            .current_dir(home)
             .args(words.map(|word| self.fill(word)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -42,7 +42,10 @@ fn dressed(index: usize, object: Object) -> Object {
     object
         .header("Content-Type", &format!("application/x-n{index}"))
         .header("Cache-Control", &format!("max-age={index}, no-transform"))
-        .header("Content-Encoding", if index % 2 == 0 { "gzip" } else { "br" })
+        .header(
+            "Content-Encoding",
+            if index % 2 == 0 { "gzip" } else { "br" },
+        )
         .header("Content-Language", language)
         .header(
             "Content-Disposition",

@@ -93,7 +93,10 @@ fn contents() -> BTreeMap<(String, String), Content> {
     let numbered = (0_u64..).zip(places);
     numbered
         .map(|(seed, (bucket, index))| {
-            let place = ((*bucket).to_owned(), format!("{:02x}/k{index:06}", index % 97));
+            let place = (
+                (*bucket).to_owned(),
+                format!("{:02x}/k{index:06}", index % 97),
+            );
             let length = length(seed);
             (place, Content::Generated { seed, length })
         })

@@ -208,6 +208,18 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    /// Every status, for initialising metrics.
+    pub const ALL: [Self; 8] = [
+        Self::Running,
+        Self::Completed,
+        Self::CompletedWithSkipped,
+        Self::CompletedWithErrors,
+        Self::CompletedWithErrorsAndSkipped,
+        Self::Cancelled,
+        Self::Failed,
+        Self::Interrupted,
+    ];
+
     /// The name in reports.
     pub const fn as_str(self) -> &'static str {
         match self {

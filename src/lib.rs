@@ -30,6 +30,7 @@ pub mod failure;
 pub mod http;
 pub mod job;
 pub mod lister;
+mod logging;
 pub mod message;
 pub mod metrics;
 pub mod process;

@@ -14,6 +14,10 @@ use crate::job::{JobEnd, JobId, JobSpec};
 /// The version this program writes, and the newest it reads.
 pub const VERSION: u8 = 1;
 
+/// The highest version there will ever be: what begins with a printable character or beyond is
+/// somebody else's text, not a newer version.
+const LAST_VERSION: u8 = 0x1f;
+
 /// One message with the headers that stay readable even where the body is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -260,7 +264,7 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
                 format!("message cannot be decoded: {error}"),
             )
         }),
-        Some((&version, _)) if version > VERSION => Err(Failure::stop(
+        Some((&version, _)) if (VERSION..=LAST_VERSION).contains(&version) => Err(Failure::stop(
             Reason::NewerVersion,
             format!(
                 "message has version {version}, this program reads up to {VERSION}: upgrade it"
@@ -268,7 +272,7 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
         )),
         Some((version, _)) => Err(Failure::give_up(
             Reason::Undecodable,
-            format!("message has the unknown version {version}"),
+            format!("message is none of this program's: it begins with the byte {version}"),
         )),
         None => Err(Failure::give_up(Reason::Undecodable, "message is empty")),
     }
@@ -292,5 +296,31 @@ impl Envelope {
     /// See [`decode`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         decode(&self.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_newer_or_nobodys() {
+        let mut newer = encode(&"text").unwrap().to_vec();
+        for (version, reason) in [
+            (0, Reason::Undecodable),
+            (VERSION + 1, Reason::NewerVersion),
+            (LAST_VERSION, Reason::NewerVersion),
+            (b' ', Reason::Undecodable),
+            (b'{', Reason::Undecodable),
+            (0xff, Reason::Undecodable),
+        ] {
+            newer[0] = version;
+            let failure = decode::<String>(&newer).unwrap_err();
+            assert_eq!(failure.reason, reason, "{version}");
+        }
+        for body in [&b""[..], b"\x01", b"\x01\xc1", b"\x01\x01"] {
+            let failure = decode::<String>(body).unwrap_err();
+            assert_eq!(failure.reason, Reason::Undecodable, "{body:?}");
+        }
     }
 }

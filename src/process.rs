@@ -3,31 +3,26 @@
 //! Exit codes: 0 ended with nothing failed; 1 something failed, or the work was interrupted before
 //! its end; 2 wrong use.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
+use crate::config::complaint;
 use crate::failure::{Failure, Reason, Result};
+use crate::logging;
+
+/// How long work begun may take to finish after a stop; what is left comes back to others.
+pub const DRAIN: Duration = Duration::from_secs(20);
 
 /// The exit code of wrong use.
 const WRONG_USE: u8 = 2;
 /// The exit code of a process that a second signal ended.
 const FORCED: u8 = 1;
-
-/// Libraries whose lower levels print what may hold secrets: provider errors, commands, headers.
-const QUIET: [&str; 7] = [
-    "aws_config=error",
-    "aws_smithy_runtime=error",
-    "aws_sigv4=error",
-    "azure_core=error",
-    "azure_identity=error",
-    "typespec_client_core=error",
-    "hyper_util=warn",
-];
 
 /// Parses the command line, runs `work` and turns its result into an exit code.
 pub fn main<C, F>(work: impl FnOnce(C, CancellationToken) -> F) -> ExitCode
@@ -36,10 +31,10 @@ where
     F: Future<Output = Result<u8>>,
 {
     match C::try_parse() {
-        Ok(cli) => {
-            start_logging(cli.log_level());
-            run(|shutdown| work(cli, shutdown))
-        }
+        Ok(cli) => match logging::start(cli.log_level()) {
+            Ok(()) => run(|shutdown| work(cli, shutdown)),
+            Err(failure) => failed(&failure),
+        },
         Err(error) => misused(&error),
     }
 }
@@ -70,10 +65,7 @@ where
     runtime.shutdown_background();
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            say(&failure.message);
-            ExitCode::from(code_of(&failure))
-        }
+        Err(failure) => failed(&failure),
     }
 }
 
@@ -131,34 +123,21 @@ async fn signals(shutdown: CancellationToken) -> Result<u8> {
     Ok(FORCED)
 }
 
+fn failed(failure: &Failure) -> ExitCode {
+    say(&failure.message);
+    ExitCode::from(code_of(failure))
+}
+
+/// Help and version go to stdout; help that was not asked for goes to stderr; anything else is one
+/// line.
 fn misused(error: &clap::Error) -> ExitCode {
-    let code = if error.use_stderr() { WRONG_USE } else { 0 };
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if error.use_stderr() && !help {
+        say(&complaint(error));
+        return ExitCode::from(WRONG_USE);
+    }
     if error.print().is_err() {
         tracing::debug!("the terminal is closed");
     }
-    ExitCode::from(code)
-}
-
-fn start_logging(level: Option<&str>) {
-    let filter = level.map_or("warn,blobfleet=info", |level| match level {
-        "NONE" | "none" => "off",
-        "WARNING" | "warning" => "warn",
-        "INFO" | "info" => "warn,blobfleet=info",
-        "DEBUG" | "debug" => "info,blobfleet=debug",
-        "ERROR" | "error" => "error",
-        other => other,
-    });
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let filter = QUIET
-        .iter()
-        .filter_map(|rule| rule.parse().ok())
-        .fold(filter, |filter, rule| filter.add_directive(rule));
-    let logging = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
-    if logging.try_init().is_err() {
-        tracing::debug!("logging was set up before");
-    }
+    ExitCode::from(if help { WRONG_USE } else { 0 })
 }

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::wiring::{AWS_HOME, Wiring};
-use crate::config::{CopierCli, Env};
+use crate::config::{CopierCli, Env, given};
 use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
@@ -17,9 +17,7 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
+    let destination = given(&cli.destination)
         .map(DestinationUrl::parse)
         .transpose()?;
     cli.copy.options()?;

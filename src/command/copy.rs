@@ -35,8 +35,8 @@ use crate::submit::Request;
 const LIST_CONCURRENCY: u16 = 8;
 /// Copy tasks waiting above which listing pauses.
 const LOW_MARK: u64 = 20_000;
-/// How long work begun may take to finish after a stop.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long the roles may take to stop; each bounds its own work by `DRAIN`.
+const STOP: Duration = Duration::from_secs(30);
 
 /// Runs the command; gives the exit code.
 ///
@@ -65,9 +65,7 @@ pub async fn run_as(
     if let Some(credentials) = credentials {
         wiring.credentials = credentials;
     }
-    wiring
-        .check_destination(request.destination.account_url())
-        .await?;
+    wiring.check_destination(&request.destination).await?;
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;
     if let Some(address) = command.listen {
@@ -179,7 +177,7 @@ impl Run {
                 }
             }
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(STOP, drained).await.is_err() {
             tracing::warn!("work begun was not finished in time; it will be done again");
         }
         stop_all.cancel();

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
-use crate::config::{Env, ListerCli};
+use crate::config::{Env, ListerCli, given};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
@@ -29,12 +29,10 @@ const LOW_MARK: u64 = 20_000;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
+    let destination = given(&cli.destination)
         .map(DestinationUrl::parse)
         .transpose()?;
-    let request = match (&cli.source, &cli.destination) {
+    let request = match (given(&cli.source), given(&cli.destination)) {
         (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
         (Some(_), None) => {
             return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));
@@ -66,7 +64,13 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let mut result = None;
     fleet
         .run(async {
-            let (watched, listed) = tokio::join!(watching, lister.run(stop.clone()));
+            let listing = async {
+                let listed = lister.run(stop.clone()).await;
+                // Whatever ended it: nobody lists any more, so there is nothing to wait for.
+                stop.cancel();
+                listed
+            };
+            let (watched, listed) = tokio::join!(watching, listing);
             result = watched;
             listed
         })

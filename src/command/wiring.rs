@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clients::{Clients, Login};
 use crate::clock::Clock;
 use crate::config::{Env, SourceArgs};
+use crate::destination::client::Destination;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{self, Roots};
@@ -17,6 +18,9 @@ const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
 
 /// Where STS is asked when nothing names a region.
 pub(super) const AWS_HOME: &str = "us-east-1";
+
+/// Asked for where the destination names no container; it need not exist.
+const ROOT_CONTAINER: &str = "$root";
 
 /// What this process signs with.
 #[derive(Clone, Debug)]
@@ -71,11 +75,13 @@ impl Wiring {
         .with_home_region(source.home_region())
     }
 
-    /// Makes sure that there is a credential for the account.
-    pub(super) async fn check_destination(&self, account: &str) -> Result<()> {
-        self.login
-            .resolve(account, &self.http, &self.clock)?
-            .prepare()
+    /// Makes sure that the account is there and takes the credential, before anything is begun.
+    pub(super) async fn check_destination(&self, destination: &DestinationUrl) -> Result<()> {
+        let account = destination.account_url();
+        let auth = self.login.resolve(account, &self.http, &self.clock)?;
+        auth.prepare().await?;
+        Destination::new(account, auth, self.http.clone(), self.clock.clone())?
+            .check_access(destination.container().unwrap_or(ROOT_CONTAINER))
             .await
     }
 

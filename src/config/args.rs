@@ -280,7 +280,7 @@ pub struct OutputArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct LogArgs {
-    /// ERROR, WARNING, INFO, DEBUG or NONE, or a filter such as info,lapin=debug.
+    /// ERROR, WARNING, INFO, DEBUG, TRACE or NONE, or a filter such as info,lapin=debug.
     #[arg(
         long,
         env = "BLOBFLEET_LOG_LEVEL",

@@ -6,6 +6,7 @@
 //! write them.
 
 mod args;
+mod complaint;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ pub use args::{
     BrokerArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli, LogArgs,
     OutputArgs, OutputType, ReporterCli, SourceArgs, StateArgs,
 };
+
+pub use complaint::complaint;
 
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
@@ -32,6 +35,11 @@ use crate::submit::Request;
 )]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A value that was given; a variable set to nothing is none.
+pub fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|value| !value.is_empty())
 }
 
 /// A lookup into an environment.

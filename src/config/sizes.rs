@@ -20,7 +20,7 @@ fn within(flag: &str, text: &str, least: u64, most: u64) -> Result<u64> {
             Failure::stop(
                 Reason::Usage,
                 format!(
-                    "{flag} {text} is no size: give MiB up to {}, fractions only where they make \
+                    "{flag} is given no size: give MiB up to {}, fractions only where they make \
                  whole bytes",
                     most / MIB
                 ),

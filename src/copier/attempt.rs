@@ -39,6 +39,8 @@ async fn failed(
     let attempt = delivery.message.headers.attempt;
     match copier.retry.decide(&failure, attempt, rand::random()) {
         Decision::Stop => Err(failure),
+        // What a stop interrupted is no attempt: unsettled, the task comes back as it is.
+        Decision::Wait(_) if shared.shutdown.is_cancelled() => Ok(()),
         Decision::Wait(wait) => {
             tracing::debug!(object.key = task.object.key, attempt, ?wait, %failure, "tried again");
             let mut message = delivery.message.clone();

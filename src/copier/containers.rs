@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::destination::client::Destination;
+use crate::destination::client::{ContainerState, Destination};
 use crate::failure::Result;
 
 /// Containers this process has made or found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Containers {
-    made: Arc<Mutex<HashMap<String, Arc<OnceCell<()>>>>>,
+    made: Arc<Mutex<HashMap<String, Arc<OnceCell<ContainerState>>>>>,
 }
 
 impl Containers {
     /// Makes the container unless it has been made before; concurrent callers wait for one.
-    pub(super) async fn ensure(&self, destination: &Destination, name: &str) -> Result<()> {
+    pub(super) async fn ensure(
+        &self,
+        destination: &Destination,
+        name: &str,
+    ) -> Result<ContainerState> {
         let cell = self
             .made
             .lock()
@@ -27,7 +31,7 @@ impl Containers {
         cell.get_or_try_init(|| async {
             let state = destination.create_container(name).await?;
             tracing::info!(container = name, ?state, "container");
-            Ok(())
+            Ok(state)
         })
         .await
         .copied()

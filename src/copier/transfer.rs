@@ -8,7 +8,7 @@ use super::plan::{self, Plan};
 use super::{Shared, blocks, proof};
 use crate::clients::JobClients;
 use crate::destination::client::{
-    BlobError, BlobHeaders, BlobName, Conditions, CopySource, Stored,
+    BlobError, BlobHeaders, BlobName, Conditions, ContainerState, CopySource, Stored,
 };
 use crate::destination::metadata::{self, InvalidMetadata, SourceProperties};
 use crate::destination::naming;
@@ -175,7 +175,7 @@ impl Passage {
     where
         F: Future<Output = Result<T, BlobError>>,
     {
-        let mut made_container = false;
+        let mut made_container = None;
         loop {
             let url = self.presign().await?;
             let started = Instant::now();
@@ -188,8 +188,7 @@ impl Passage {
             match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is("ContainerNotFound") => {
-                    self.missing_container(error, made_container).await?;
-                    made_container = true;
+                    made_container = Some(self.missing_container(error, made_container).await?);
                 }
                 Err(error) if error.is("CannotVerifyCopySource") => {
                     return Err(self.head().await.err().unwrap_or(error.failure));
@@ -199,15 +198,28 @@ impl Passage {
         }
     }
 
-    async fn missing_container(&self, error: BlobError, made: bool) -> Result<()> {
+    /// Makes a missing container, once; says why it is missing still.
+    async fn missing_container(
+        &self,
+        error: BlobError,
+        made: Option<ContainerState>,
+    ) -> Result<ContainerState> {
         let containers = &self.clients.containers;
-        if made {
-            containers.forget(&self.blob.container).await;
-            return Err(error.failure);
+        let name = &self.blob.container;
+        let Some(made) = made else {
+            return containers.ensure(&self.clients.destination, name).await;
+        };
+        if made == ContainerState::Unknown {
+            return Err(Failure::give_up(
+                Reason::ContainerRejected,
+                format!(
+                    "container {name} does not exist and the SAS may not create it; create it, or \
+                     give a SAS that may"
+                ),
+            ));
         }
-        containers
-            .ensure(&self.clients.destination, &self.blob.container)
-            .await
+        containers.forget(name).await;
+        Err(error.failure)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, attempt};
 use crate::broker::{Delivery, Queue};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
+use crate::process::DRAIN;
 
 /// Works on a job until it ends or the copier stops; objects begun are finished, and their
 /// deliveries settled, as a consumer that is dropped gives back what it handed out.
@@ -42,10 +44,15 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
         }
     };
     stop.cancel();
-    while let Some(done) = working.join_next().await {
-        if let Err(failure) = finished(done) {
-            tracing::debug!(%failure, "an object was not finished");
+    let drained = async {
+        while let Some(done) = working.join_next().await {
+            if let Err(failure) = finished(done) {
+                tracing::debug!(%failure, "an object was not finished");
+            }
         }
+    };
+    if timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!(job.id = %spec.id, "objects begun are given back unfinished");
     }
     shared.unsettled.close();
     shared.unsettled.wait().await;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
@@ -20,6 +21,7 @@ use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
 use crate::message::{Headers, ListTask, RangeFailed, Report};
 use crate::metrics::Metrics;
+use crate::process::DRAIN;
 use crate::retry::{Decision, RetryPolicy};
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
@@ -73,10 +75,13 @@ impl Lister {
                 }
             }
         }
-        while let Some(done) = working.join_next().await {
-            finished(done)?;
-        }
-        Ok(())
+        let drained = async {
+            while let Some(done) = working.join_next().await {
+                finished(done)?;
+            }
+            Ok(())
+        };
+        timeout(DRAIN, drained).await.unwrap_or(Ok(()))
     }
 
     async fn handle(mut self, delivery: Delivery, shutdown: &CancellationToken) -> Result<()> {
@@ -88,7 +93,7 @@ impl Lister {
                 return settled(delivery.park(&failure.message).await);
             }
         };
-        let known = tokio::time::timeout(UNKNOWN_JOB_WAIT, self.board.wait_for(&task.job)).await;
+        let known = timeout(UNKNOWN_JOB_WAIT, self.board.wait_for(&task.job)).await;
         let Ok(Some(job)) = known else {
             let message = delivery.message.clone();
             return settled(delivery.again(message, Duration::from_secs(5)).await);

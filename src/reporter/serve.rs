@@ -14,7 +14,7 @@ use super::LedgerHandle;
 use super::summary::Summary;
 use crate::broker::{Broker, Queue};
 use crate::clock::Clock;
-use crate::failure::Result;
+use crate::failure::{Reason, Result};
 use crate::job::{JobId, JobStatus};
 use crate::metrics::Metrics;
 
@@ -73,60 +73,89 @@ pub(super) async fn refresh(
     Ok(())
 }
 
+/// Values are set in place, never taken away and put back: a scrape may come at any moment.
 fn show_jobs(metrics: &Metrics, summaries: &[Summary]) {
-    metrics.job_objects.reset();
-    metrics.job_bytes.reset();
-    metrics.job_failed_objects.reset();
-    metrics.jobs.reset();
-    for status in [
-        JobStatus::Running,
-        JobStatus::Completed,
-        JobStatus::CompletedWithErrors,
-    ] {
-        metrics.jobs.with_label_values(&[status.as_str()]);
+    for status in JobStatus::ALL {
+        let count = summaries
+            .iter()
+            .filter(|summary| summary.status == status)
+            .count();
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        metrics
+            .jobs
+            .with_label_values(&[status.as_str()])
+            .set(count);
     }
     let mut ended = 0;
     for summary in summaries {
-        metrics
-            .jobs
-            .with_label_values(&[summary.status.as_str()])
-            .inc();
         ended += usize::from(summary.status != JobStatus::Running);
         if summary.status == JobStatus::Running || ended <= ENDED_SHOWN {
             show_job(metrics, summary);
+        } else {
+            hide_job(metrics, summary);
         }
     }
 }
 
-fn show_job(metrics: &Metrics, summary: &Summary) {
-    let job = summary.job_id.as_str();
-    for (state, value) in [
+fn objects(summary: &Summary) -> [(&'static str, u64); 5] {
+    [
         ("listed", summary.objects_listed),
         ("copied", summary.objects_copied),
         ("skipped", summary.objects_skipped),
         ("failed", summary.objects_failed),
         ("open", summary.objects_open),
-    ] {
+    ]
+}
+
+fn bytes(summary: &Summary) -> [(&'static str, u64); 2] {
+    [
+        ("listed", summary.bytes_listed),
+        ("copied", summary.bytes_copied),
+    ]
+}
+
+fn show_job(metrics: &Metrics, summary: &Summary) {
+    let job = summary.job_id.as_str();
+    for (state, value) in objects(summary) {
         metrics
             .job_objects
             .with_label_values(&[job, state])
             .set(signed(value));
     }
-    for (state, value) in [
-        ("listed", summary.bytes_listed),
-        ("copied", summary.bytes_copied),
-    ] {
+    for (state, value) in bytes(summary) {
         metrics
             .job_bytes
             .with_label_values(&[job, state])
             .set(signed(value));
     }
-    let failed = BTreeMap::from([("source_denied".to_owned(), 0)]);
-    for (reason, value) in failed.iter().chain(&summary.failed_by_reason) {
+    for reason in Reason::ALL.map(Reason::as_str) {
+        let failed = summary
+            .failed_by_reason
+            .get(reason)
+            .copied()
+            .unwrap_or_default();
         metrics
             .job_failed_objects
             .with_label_values(&[job, reason])
-            .set(signed(*value));
+            .set(signed(failed));
+    }
+}
+
+/// Removing what is not there is an error of no consequence.
+fn hide_job(metrics: &Metrics, summary: &Summary) {
+    let job = summary.job_id.as_str();
+    for (state, _) in objects(summary) {
+        drop(metrics.job_objects.remove_label_values(&[job, state]));
+    }
+    for (state, _) in bytes(summary) {
+        drop(metrics.job_bytes.remove_label_values(&[job, state]));
+    }
+    for reason in Reason::ALL.map(Reason::as_str) {
+        drop(
+            metrics
+                .job_failed_objects
+                .remove_label_values(&[job, reason]),
+        );
     }
 }
 

@@ -55,12 +55,10 @@ impl Request {
             Level::Bucket { bucket } => {
                 let bucket = self.bucket(source, bucket).await?;
                 let mut names = ContainerNames::default();
-                vec![roots::bucket(
-                    &bucket,
-                    self.layout(),
-                    &self.destination,
-                    &mut names,
-                )?]
+                let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
+                // What may not be listed is refused now rather than as a range of the job.
+                has_objects(source, &bucket, "").await?;
+                vec![root]
             }
             Level::Path {
                 bucket,
@@ -113,8 +111,13 @@ impl Request {
         directory: bool,
     ) -> Result<Root> {
         let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
+        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if directory || self.source.contents_only {
-            return as_directory();
+            let root = as_directory()?;
+            return match has_objects(source, bucket, &prefix).await? {
+                true => Ok(root),
+                false => Err(nothing(bucket, &format!("no object below {prefix}"))),
+            };
         }
         let place = BucketRef {
             name: bucket.name.clone(),
@@ -130,24 +133,14 @@ impl Request {
         ) {
             return Err(failure);
         }
-        let prefix = format!("{key}/");
-        let request = ListRequest {
-            prefix: &prefix,
-            after: None,
-            delimiter: false,
-            max_keys: 1,
-        };
-        match source.list_page(&place, &request).await {
-            Ok(page) if !page.objects.is_empty() => as_directory(),
+        match has_objects(source, bucket, &prefix).await {
+            Ok(true) => as_directory(),
             _ if failure.reason == Reason::SourceDenied => Err(failure),
             Err(failure) => Err(failure),
-            Ok(_) => Err(Failure::stop(
-                Reason::SourceNotFound,
-                format!(
-                    "bucket {} has neither an object nor a directory {key}: check the source",
-                    bucket.name
-                ),
-            )),
+            Ok(false) => {
+                let what = format!("neither an object nor a directory {key}");
+                Err(nothing(bucket, &what))
+            }
         }
     }
 
@@ -179,6 +172,15 @@ impl Request {
                 })
                 .collect()
                 .await;
+        if located.is_empty() {
+            return Err(Failure::stop(
+                Reason::SourceNotFound,
+                format!(
+                    "no bucket of these credentials matches {}: check pattern, region and account",
+                    self.source
+                ),
+            ));
+        }
         let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
         let mut containers = ContainerNames::new(&names);
         located
@@ -186,4 +188,27 @@ impl Request {
             .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
             .collect()
     }
+}
+
+/// Is there any object under a prefix? One request.
+async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
+    let place = BucketRef {
+        name: bucket.name.clone(),
+        region: bucket.region.clone(),
+    };
+    let request = ListRequest {
+        prefix,
+        after: None,
+        delimiter: false,
+        max_keys: 1,
+    };
+    let page = source.list_page(&place, &request).await?;
+    Ok(!page.objects.is_empty())
+}
+
+fn nothing(bucket: &Bucket, what: &str) -> Failure {
+    Failure::stop(
+        Reason::SourceNotFound,
+        format!("bucket {} has {what}: check the source", bucket.name),
+    )
 }

@@ -10,6 +10,7 @@ free_port() {
 
 # Everything docker-compose.yml reads from the environment, apart from the clouds.
 settings() {
+    unset AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_REGION AZURE_STORAGE_CONNECTION_STRING
     export BLOBFLEET_IMAGE=blobfleet-test/fleet RABBITMQ_IMAGE=blobfleet-test/rabbitmq
     export PROMETHEUS_IMAGE=blobfleet-test/prometheus
     export BASE_BUILD_IMAGE=blobfleet-test/rust BASE_RUNTIME_IMAGE=blobfleet-test/bookworm
@@ -61,6 +62,7 @@ start_cloud() {
     step "simulated cloud with $objects objects"
     cargo build -q --release --locked --manifest-path "$root/Cargo.toml" -p simcloud --example serve
     local says=$work/cloud.txt
+    rm -f "$says"
     "$(target_folder)/release/examples/serve" --tls --objects "$objects" >"$says" 2>&1 &
     cloud=$!
     until_true 60 "the simulated cloud is up" grep -q 'END CERTIFICATE' "$says"

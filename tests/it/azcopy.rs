@@ -132,3 +132,33 @@ async fn azcopy_copies_a_bucket() {
     assert_eq!(blob.metadata, [("colour".into(), "green".into())]);
     assert_eq!(cloud.requests(OpKind::PutBlockFromUrl), 3, "20 MiB by 8");
 }
+
+/// The whole service: buckets of two regions, asked for at each region's own endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn azcopy_copies_all_buckets() {
+    let config = Config {
+        tls: true,
+        ..Config::default()
+    };
+    let cloud = SimCloud::start(config).await.unwrap();
+    for (name, region) in [("one", "us-east-1"), ("two.dots", "eu-central-1")] {
+        cloud.add_bucket(name, region);
+        cloud.put_object(name, "a/b", Object::bytes(name));
+    }
+    let sas = cloud.sas(ACCOUNT, "rwdlac", cloud.now() + Duration::from_secs(3600));
+    let destination = format!("{}/?{sas}", cloud.blob_url(ACCOUNT));
+    let home = tempfile::tempdir().unwrap();
+    let source = "https://s3.amazonaws.com/";
+    let flags = ["--from-to=S3Blob", "--recursive", "--output-type=text"];
+    let arguments = [&["copy", source, &destination][..], &flags].concat();
+
+    let output = run(&cloud, home.path(), &arguments).await;
+
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{:#?}", cloud.refusals());
+    for (container, content) in [("one", "one"), ("two-dots", "two.dots")] {
+        let blob = cloud.blob(ACCOUNT, container, "a/b");
+        let blob = blob.unwrap_or_else(|| panic!("{said}\n{:#?}", cloud.refusals()));
+        assert_eq!(blob.bytes.as_deref(), Some(content.as_bytes()));
+    }
+}

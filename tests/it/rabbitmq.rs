@@ -32,7 +32,7 @@ wait
 
 /// One RabbitMQ node. Dropping it kills it and removes its files.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     port: u16,
     distribution: u16,
     mapper: u16,
@@ -42,7 +42,7 @@ pub struct Node {
 
 impl Node {
     /// Starts a node and waits until it accepts connections.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut node = Self::prepare();
         node.run();
         node.wait_until_up();
@@ -50,7 +50,7 @@ impl Node {
     }
 
     /// Chooses ports and folder without starting anything.
-    pub fn prepare() -> Self {
+    pub(crate) fn prepare() -> Self {
         assert!(
             Path::new(SERVER).exists(),
             "RabbitMQ is missing: apt-get install rabbitmq-server"
@@ -65,7 +65,7 @@ impl Node {
     }
 
     /// Starts the node, again after [`Node::kill`], with what it had on its disk.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let home = self.home.path();
         let conf = home.join("rabbitmq.conf");
         let more = format!(
@@ -76,16 +76,13 @@ impl Node {
         let shipped = SHIPPED.replace("= 1GB", "= 50MB");
         fs::write(&conf, shipped + &more).unwrap();
         fs::write(home.join("plugins"), "[].").unwrap();
-        let keeper = Command::new("/bin/bash")
+        let mut keeper = Command::new("/bin/bash");
+        self.name_in(&mut keeper);
+        keeper
             .args(["-c", KEEPER])
             .env("SERVER", SERVER)
-            .env("HOME", home)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.mapper.to_string())
-            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.port))
             .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
             .env("RABBITMQ_CONFIG_FILE", &conf)
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
             .env("RABBITMQ_MNESIA_BASE", home.join("data"))
             .env("RABBITMQ_LOG_BASE", home)
@@ -97,14 +94,12 @@ impl Node {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        self.keeper = Some(keeper);
+            .process_group(0);
+        self.keeper = Some(keeper.spawn().unwrap());
     }
 
     /// Kills the node without warning; its files stay.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             let mut input = keeper.stdin.take().unwrap();
             input.write_all(b"keep\n").unwrap();
@@ -113,7 +108,7 @@ impl Node {
     }
 
     /// Waits until the node accepts connections.
-    pub fn wait_until_up(&self) {
+    pub(crate) fn wait_until_up(&self) {
         let pause = Duration::from_millis(50);
         for _ in 0..BOOT.as_millis() / pause.as_millis() {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
@@ -125,13 +120,34 @@ impl Node {
         panic!("RabbitMQ did not start within {BOOT:?}:\n{console}");
     }
 
+    /// Runs `rabbitmqctl` on the node.
+    pub(crate) fn control(&self, arguments: &[&str]) {
+        let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        self.name_in(&mut control);
+        let output = control.args(arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn name_in(&self, command: &mut Command) {
+        command
+            .env("HOME", self.home.path())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.mapper.to_string())
+            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.port))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+    }
+
     /// The URL of its default vhost.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
     /// The port it listens on.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
@@ -148,13 +164,13 @@ fn free_port() -> u16 {
 }
 
 /// The URL of the node that all tests of this run share; isolate with [`prefix`].
-pub fn url() -> String {
+pub(crate) fn url() -> String {
     static SHARED: OnceLock<Node> = OnceLock::new();
     SHARED.get_or_init(Node::start).url()
 }
 
 /// A prefix for queue names that no other test uses.
-pub fn prefix() -> String {
+pub(crate) fn prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("t{}.", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,6 +1,7 @@
 //! The broker's URL: checked once, and shown without its password.
 
 use std::fmt;
+use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 
@@ -15,10 +16,12 @@ const CONNECT_MS: u64 = 10_000;
 #[derive(Clone)]
 pub(super) struct Address {
     uri: AMQPUri,
+    deadline: Duration,
 }
 
 impl Address {
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    /// Understands a URL; every answer from there may take as long as `deadline`.
+    pub(super) fn parse(url: &str, deadline: Duration) -> Result<Self> {
         let parsed = reqwest::Url::parse(url).map_err(|error| usage(&error.to_string()))?;
         if !matches!(parsed.scheme(), "amqp" | "amqps") {
             return Err(usage("the scheme is neither amqp nor amqps"));
@@ -34,11 +37,16 @@ impl Address {
         uri.authority.host = host.trim_matches(['[', ']']).to_owned();
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         uri.query.connection_timeout.get_or_insert(CONNECT_MS);
-        Ok(Self { uri })
+        Ok(Self { uri, deadline })
     }
 
     pub(super) fn uri(&self) -> AMQPUri {
         self.uri.clone()
+    }
+
+    /// How long an answer may take.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     pub(super) fn vhost(&self) -> &str {
@@ -95,7 +103,7 @@ mod tests {
             ),
             ("amqp://u:secret@[::1]:7/%2f", "amqp://u@[::1]:7/%2f"),
         ] {
-            let address = Address::parse(url).unwrap();
+            let address = Address::parse(url, Duration::ZERO).unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(format!("{address:?}"), format!("Address({shown})"));
         }
@@ -103,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_host_is_not_taken_for_localhost() {
-        let address = Address::parse("amqp://[fd00::1]/%2f").unwrap();
+        let address = Address::parse("amqp://[fd00::1]/%2f", Duration::ZERO).unwrap();
         assert_eq!(address.uri().authority.host, "fd00::1");
     }
 
@@ -118,7 +126,7 @@ mod tests {
             "amqp://u:secret@h/%2f?heartbeat=secret",
             "amqp://u:secret@h/%ff",
         ] {
-            let failure = Address::parse(url).unwrap_err();
+            let failure = Address::parse(url, Duration::ZERO).unwrap_err();
             assert_eq!(failure.reason, Reason::Usage, "{url}");
             assert!(!failure.to_string().contains("secret"), "{url}: {failure}");
         }

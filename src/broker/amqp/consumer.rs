@@ -12,12 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lapin::message::Delivery as Arrived;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Core;
 use super::envelope::{Outgoing, envelope, parked};
@@ -27,11 +28,14 @@ use crate::broker::{Consumer, Delivery, Queue, Settle, check_wait};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::message::Envelope;
 
+/// How long a channel outlives its consumer.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// A consumer on a channel of its own.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// Kept: the channel closes when the last handle goes.
-    _channel: Channel,
+    /// Closes when its last handle goes.
+    channel: Channel,
     pub(super) arrivals: lapin::Consumer,
 }
 
@@ -49,10 +53,7 @@ pub(super) async fn open(
     let options = BasicConsumeOptions::default();
     let consume = channel.basic_consume(queue.into(), "".into(), options, arguments);
     let arrivals = answer(&link.address, doing, consume).await?;
-    Ok(Open {
-        _channel: channel,
-        arrivals,
-    })
+    Ok(Open { channel, arrivals })
 }
 
 /// Opens again and again until it succeeds or cannot succeed.
@@ -214,7 +215,22 @@ impl Drop for AmqpConsumer {
         if let Some(opening) = &self.opening {
             opening.abort();
         }
+        if let (Some(open), Ok(runtime)) = (self.open.take(), Handle::try_current()) {
+            self.core.lingering.spawn_on(linger(open), &runtime);
+        }
     }
+}
+
+/// Takes no more, and closes the channel a little later: acknowledgements that RabbitMQ has not
+/// passed on to a busy quorum queue are lost with their channel.
+async fn linger(open: Open) {
+    let tag = open.arrivals.tag();
+    let cancel = open
+        .channel
+        .basic_cancel(tag, BasicCancelOptions::default());
+    // Where this fails the channel is dead already.
+    timeout(LINGER, cancel).await.ok();
+    sleep(LINGER).await;
 }
 
 /// One delivery in hand.
@@ -297,7 +313,7 @@ pub(super) async fn peek(
     }
     // Closing the channel gives them back.
     let close = channel.close(200, "OK".into());
-    match tokio::time::timeout(super::trouble::ANSWER, close).await {
+    match timeout(link.address.deadline(), close).await {
         Ok(Err(error)) => Err(failure(&link.address, "to close a channel", &error)),
         _ => Ok(found),
     }

@@ -109,8 +109,8 @@ impl Link {
 
     /// Waits while an alarm at the broker blocks this connection: what is sent meanwhile would
     /// only pile up in memory.
-    pub(super) async fn unblocked(&self, limit: Duration) -> Result<()> {
-        let end = Instant::now() + limit;
+    pub(super) async fn unblocked(&self) -> Result<()> {
+        let end = Instant::now() + self.address.deadline();
         while self.is_blocked().await {
             if Instant::now() >= end {
                 let text = format!(

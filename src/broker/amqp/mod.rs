@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};
@@ -34,6 +36,9 @@ use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
 
+/// Between two attempts to write to a job log that is just being made.
+const LOG_PAUSE: Duration = Duration::from_millis(250);
+
 /// How to use a RabbitMQ.
 #[derive(Clone, Debug)]
 pub struct AmqpOptions {
@@ -43,6 +48,14 @@ pub struct AmqpOptions {
     pub name: String,
     /// Messages ready in a copy queue before RabbitMQ refuses more; the same for all roles.
     pub copy_bound: u64,
+    /// How long any answer of the broker may take once connected.
+    pub deadline: Duration,
+    /// How long a queue that was just made is left alone before anything is published to it.
+    ///
+    /// RabbitMQ enters a new quorum queue into a table that it writes up to 3 s later. A node
+    /// that is killed in between comes back with the queue empty, whatever it had confirmed
+    /// (rabbitmq-server issue 15725; seen on 3.10.8).
+    pub settle: Duration,
     /// Put before every queue name, so that several fleets can share a vhost.
     pub prefix: String,
 }
@@ -53,6 +66,8 @@ impl Default for AmqpOptions {
             wait: Duration::from_secs(30),
             name: "blobfleet".into(),
             copy_bound: COPY_BOUND,
+            deadline: Duration::from_secs(30),
+            settle: Duration::from_millis(3500),
             prefix: String::new(),
         }
     }
@@ -70,6 +85,8 @@ struct Core {
     publisher: Publisher,
     consuming: Link,
     topology: Topology,
+    /// Channels of consumers that have ended.
+    lingering: TaskTracker,
 }
 
 impl AmqpBroker {
@@ -79,20 +96,23 @@ impl AmqpBroker {
     /// The URL is wrong; the broker refuses user, password or vhost (at once); it is out of reach
     /// for longer than [`AmqpOptions::wait`]; a queue exists with other arguments.
     pub async fn connect(url: &str, options: AmqpOptions) -> Result<Arc<Self>> {
-        let address = Address::parse(url)?;
+        let address = Address::parse(url, options.deadline)?;
         let link =
             |purpose: &str| Link::new(address.clone(), format!("{} ({purpose})", options.name));
         let core = Core {
             publisher: Publisher::new(link("publish")),
             consuming: link("consume"),
-            topology: Topology::new(options.prefix.clone(), options.copy_bound),
+            topology: Topology::new(&options),
+            lingering: TaskTracker::new(),
         };
         let seconds = options.wait.as_secs();
         core.consuming
             .channel_within(options.wait)
             .await
             .map_err(|failure| waited(failure, seconds))?;
-        core.topology.declare_common(&core.consuming).await?;
+        core.declare_common(options.wait)
+            .await
+            .map_err(|failure| waited(failure, seconds))?;
         Ok(Arc::new(Self {
             core: Arc::new(core),
         }))
@@ -111,6 +131,31 @@ fn waited(failure: Failure, seconds: u64) -> Failure {
 }
 
 impl Core {
+    /// Declares what is there whatever the jobs, and waits until the log takes records.
+    ///
+    /// Where programs start together on a broker that is new, RabbitMQ answers a publish to the
+    /// stream that another of them is just declaring with 506 or 541 and closes the connection
+    /// (seen on 3.10.8). So it is tried here, with a marker, which every reader passes over.
+    async fn declare_common(&self, wait: Duration) -> Result<()> {
+        let until = Instant::now() + wait;
+        loop {
+            let tried = self.try_log().await;
+            match tried {
+                Err(failure) if failure.remedy == Remedy::Retry && Instant::now() < until => {
+                    tracing::debug!(%failure, "the job log takes no records yet");
+                    sleep(LOG_PAUSE).await;
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    async fn try_log(&self) -> Result<()> {
+        self.topology.declare_common(&self.consuming).await?;
+        let log = self.topology.log();
+        self.publish_one(&log, Outgoing::marker("start")).await
+    }
+
     async fn publish_one(&self, queue: &str, message: Outgoing) -> Result<()> {
         let published = self.publisher.publish(queue, vec![message]).await;
         published.map_err(|error| error.failure)
@@ -207,6 +252,8 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) -> Result<()> {
+        self.core.lingering.close();
+        self.core.lingering.wait().await;
         self.core.publisher.close().await;
         self.core.consuming.close().await;
         Ok(())

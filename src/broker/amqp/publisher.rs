@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation};
@@ -15,7 +14,7 @@ use tokio::time::timeout;
 
 use super::envelope::Outgoing;
 use super::link::Link;
-use super::trouble::{ANSWER, answer, failure, silence};
+use super::trouble::{answer, failure, silence};
 use crate::broker::PublishFailure;
 use crate::failure::{Failure, Reason, Result};
 
@@ -23,8 +22,6 @@ use crate::failure::{Failure, Reason, Result};
 const UNDER_WAY: usize = 1000;
 /// Channels kept for the next batch.
 const IDLE: usize = 16;
-/// How long a lost connection may take to come back before a batch is given back to the caller.
-const RECONNECT: Duration = Duration::from_secs(30);
 
 type Confirming = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
@@ -67,7 +64,7 @@ impl Publisher {
             confirmed: 0,
             failure,
         };
-        self.link.unblocked(ANSWER).await.map_err(refuse)?;
+        self.link.unblocked().await.map_err(refuse)?;
         let channel = self.take_channel().await.map_err(refuse)?;
         let tally = self.send_all(&channel, queue, messages).await;
         if tally.returned {
@@ -120,7 +117,7 @@ impl Publisher {
         let doing = "to publish";
         let known = match sent {
             Sent::Known(known) => Ok(*known),
-            Sent::Waiting(confirming) => timeout(ANSWER, confirming).await,
+            Sent::Waiting(confirming) => timeout(address.deadline(), confirming).await,
         };
         let trouble = match known {
             Ok(Ok(Confirmation::Ack(None))) => {
@@ -154,7 +151,10 @@ impl Publisher {
                 return Ok(channel);
             }
         }
-        let channel = self.link.channel_within(RECONNECT).await?;
+        let channel = self
+            .link
+            .channel_within(self.link.address.deadline())
+            .await?;
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         answer(&self.link.address, "to publish", select).await?;
         Ok(channel)

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use tokio::time::sleep;
 
+use super::AmqpOptions;
 use super::link::Link;
 use super::trouble::{answer, declare_failure, is_denied};
 use crate::broker::Queue;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::JobId;
 
 /// Deliveries of one message before RabbitMQ parks it.
@@ -29,15 +31,17 @@ const LONGEST_NAME: usize = 255;
 pub(super) struct Topology {
     prefix: String,
     copy_bound: u64,
+    settle: Duration,
     /// Delay queues known to exist.
     waits: Mutex<HashSet<String>>,
 }
 
 impl Topology {
-    pub(super) fn new(prefix: String, copy_bound: u64) -> Self {
+    pub(super) fn new(options: &AmqpOptions) -> Self {
         Self {
-            prefix,
-            copy_bound,
+            prefix: options.prefix.clone(),
+            copy_bound: options.copy_bound,
+            settle: options.settle,
             waits: Mutex::default(),
         }
     }
@@ -74,17 +78,27 @@ impl Topology {
 
     /// Declares what is there whatever the jobs.
     pub(super) async fn declare_common(&self, link: &Link) -> Result<()> {
-        for queue in [Queue::Parked, Queue::List, Queue::Outcome] {
-            declare(link, &self.name(&queue)?, self.arguments(&queue)?).await?;
-        }
         let mut stream = FieldTable::default();
         put_text(&mut stream, "x-queue-type", "stream");
-        declare(link, &self.log(), stream).await
+        declare(link, &self.log(), stream).await?;
+        self.declare_all(link, &[Queue::Parked, Queue::List, Queue::Outcome])
+            .await
     }
 
     pub(super) async fn declare_job(&self, link: &Link, job: &JobId) -> Result<()> {
-        for queue in [Queue::Again(job.clone()), Queue::Copy(job.clone())] {
-            declare(link, &self.name(&queue)?, self.arguments(&queue)?).await?;
+        let queues = [Queue::Again(job.clone()), Queue::Copy(job.clone())];
+        self.declare_all(link, &queues).await
+    }
+
+    async fn declare_all(&self, link: &Link, queues: &[Queue]) -> Result<()> {
+        let mut any_new = false;
+        for queue in queues {
+            let name = self.name(queue)?;
+            any_new |= !exists(link, &name).await?;
+            declare(link, &name, self.arguments(queue)?).await?;
+        }
+        if any_new {
+            sleep(self.settle).await;
         }
         Ok(())
     }
@@ -108,6 +122,8 @@ impl Topology {
         table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
         dead_letter_to(&mut table, &home);
         declare(link, &name, table).await?;
+        // Perhaps another process made it a moment ago.
+        sleep(self.settle).await;
         self.lock().insert(name.clone());
         Ok(name)
     }
@@ -200,6 +216,14 @@ async fn declare(link: &Link, name: &str, arguments: FieldTable) -> Result<()> {
     }
 }
 
+async fn exists(link: &Link, name: &str) -> Result<bool> {
+    match passive(link, name).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.remedy == Remedy::GiveUp => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// How many messages are ready in a queue that exists.
 pub(super) async fn passive(link: &Link, name: &str) -> Result<u32> {
     let channel = link.channel().await?;
@@ -216,7 +240,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_rounded_up_to_a_queue_never_down() {
-        let topology = Topology::new("p.".into(), 1);
+        let topology = Topology::new(&AmqpOptions {
+            prefix: "p.".into(),
+            ..AmqpOptions::default()
+        });
         let job = JobId::new("j-1");
         for (milliseconds, name) in [
             (1, "p.wait.j-1.1"),
@@ -238,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_name_beyond_the_limit_of_amqp_is_refused() {
-        let topology = Topology::new(String::new(), 1);
+        let topology = Topology::new(&AmqpOptions::default());
         let job = JobId::new("j".repeat(251));
         assert!(topology.name(&Queue::Copy(job)).is_err());
     }

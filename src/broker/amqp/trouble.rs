@@ -1,16 +1,12 @@
 //! What RabbitMQ's errors mean: a failure that passes, one that ends a queue, one for people.
 
 use std::io;
-use std::time::Duration;
 
 use lapin::ErrorKind;
 use tokio::time::{error::Elapsed, timeout};
 
 use super::address::Address;
 use crate::failure::{Failure, Reason, Result};
-
-/// How long any answer of the broker may take.
-pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// AMQP reply codes, see the AMQP 0-9-1 reference, "Constants".
 const ACCESS_REFUSED: u16 = 403;
@@ -24,7 +20,7 @@ pub(super) async fn answer<T>(
     doing: &str,
     call: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T> {
-    match timeout(ANSWER, call).await {
+    match timeout(address.deadline(), call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(failure(address, doing, &error)),
         Err(elapsed) => Err(silence(address, doing, elapsed)),
@@ -33,7 +29,7 @@ pub(super) async fn answer<T>(
 
 /// The broker accepted a request and did not answer: an alarm blocks it, or the way to it is cut.
 pub(super) fn silence(address: &Address, doing: &str, _: Elapsed) -> Failure {
-    let seconds = ANSWER.as_secs();
+    let seconds = address.deadline().as_secs();
     let text = format!(
         "{address} did not answer within {seconds} s ({doing}): look for a memory or disk alarm at RabbitMQ"
     );

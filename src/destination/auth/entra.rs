@@ -182,7 +182,10 @@ impl Fault {
             );
             Failure::stop(Reason::DestinationDenied, text)
         } else {
-            let text = format!("no token from {name}: {}", self.text);
+            let text = format!(
+                "no token from {name}: {}; check the network and AZURE_AUTHORITY_HOST",
+                self.text
+            );
             Failure::retry(Reason::DestinationUnavailable, text)
         }
     }
@@ -201,9 +204,7 @@ impl Setup {
         let authority = env("AZURE_AUTHORITY_HOST").unwrap_or_else(|| issuer(cloud).to_owned());
         let authority = authority.trim_end_matches('/').to_owned();
         if !authority.starts_with("https://") {
-            return Err(usage(format!(
-                "AZURE_AUTHORITY_HOST is {authority}; it must begin with https://"
-            )));
+            return Err(usage("AZURE_AUTHORITY_HOST must begin with https://"));
         }
         let metadata = env("AZURE_POD_IDENTITY_AUTHORITY_HOST")
             .map(|text| Url::parse(&text))
@@ -253,7 +254,7 @@ impl Setup {
         let (tenant, client) = self.application("AZURE_CLIENT_CERTIFICATE_PATH")?;
         let pem = std::fs::read(path).map_err(|error| {
             usage(format!(
-                "AZURE_CLIENT_CERTIFICATE_PATH {path} cannot be read: {error}"
+                "AZURE_CLIENT_CERTIFICATE_PATH cannot be read: {error}"
             ))
         })?;
         let audience = format!("{}/{tenant}/oauth2/v2.0/token", self.authority);

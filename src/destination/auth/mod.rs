@@ -212,7 +212,7 @@ fn same_account(destination: &DestinationUrl, account: &str, variable: &str) -> 
         return Ok(());
     }
     Err(usage(format!(
-        "{variable} is for account {account}, the destination is account {}; unset it or give \
+        "{variable} is for another account than the destination, which is {}; unset it or give \
          that account's credential",
         destination.account()
     )))

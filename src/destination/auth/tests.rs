@@ -96,7 +96,7 @@ const REFUSED: &[Row] = &[
             "AZURE_STORAGE_CONNECTION_STRING",
             "AccountName=other;AccountKey=c2VjcmV0",
         )],
-        "AZURE_STORAGE_CONNECTION_STRING is for account other, the destination is account acct",
+        "AZURE_STORAGE_CONNECTION_STRING is for another account than the destination, which is acct",
     ),
     (
         ROOT,
@@ -104,7 +104,7 @@ const REFUSED: &[Row] = &[
             ("AZURE_STORAGE_ACCOUNT", "other"),
             ("AZURE_STORAGE_KEY", "c2VjcmV0"),
         ],
-        "AZURE_STORAGE_ACCOUNT is for account other",
+        "AZURE_STORAGE_ACCOUNT is for another account",
     ),
     (
         ROOT,
@@ -159,7 +159,7 @@ const REFUSED: &[Row] = &[
             ("AZURE_CLIENT_ID", "c"),
             ("AZURE_CLIENT_CERTIFICATE_PATH", "/nowhere/cert.pem"),
         ],
-        "/nowhere/cert.pem cannot be read",
+        "AZURE_CLIENT_CERTIFICATE_PATH cannot be read",
     ),
 ];
 

@@ -90,6 +90,22 @@ impl Destination {
         }
     }
 
+    /// Looks whether the account answers and takes the credential, by one request about a container
+    /// that need not exist. What the credential may do is not asked: one that may only write is
+    /// refused here and good all the same.
+    ///
+    /// # Errors
+    /// [`Reason::DestinationUnavailable`]: nobody answers; [`Reason::DestinationDenied`]: the
+    /// credential is no good for anything.
+    pub async fn check_access(&self, container: &str) -> Result<()> {
+        match self.container_exists(container).await {
+            Err(error) if error.status.is_none() || error.is_unauthenticated() => {
+                Err(error.failure)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a container where it is missing. Looks first, as a credential that may only write
     /// blobs can do no more.
     ///

@@ -47,7 +47,7 @@ impl DestinationUrl {
     /// [`Sas::check`], which [`super::auth::Auth::resolve`] calls.
     ///
     /// # Errors
-    /// [`Reason::Usage`] or, for a container name Azure refuses, [`Reason::ContainerRejected`];
+    /// [`Reason::Usage`], also for a container name Azure refuses;
     /// one line with the remedy, never holding the SAS.
     pub fn parse(text: &str) -> Result<Self> {
         let parts = Parts::split(text.trim())?;
@@ -144,10 +144,9 @@ impl<'a> Parts<'a> {
             return Err(usage("the destination URL holds #; write it as %23"));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(usage(format!(
-                "the destination {} is no URL; give https://ACCOUNT.blob.core.windows.net/CONTAINER",
-                shown(text)
-            )));
+            return Err(usage(
+                "the destination is no URL; give https://ACCOUNT.blob.core.windows.net/CONTAINER",
+            ));
         };
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, path),
@@ -193,7 +192,11 @@ fn container_and_path(text: &str) -> Result<(Option<String>, Option<String>)> {
             "{container} is written by the service itself; choose another container"
         )));
     }
-    naming::check_container(&container)?;
+    if let Some(fault) = naming::container_fault(&container) {
+        return Err(usage(format!(
+            "{container:?} is no container name Azure accepts: {fault}; choose another"
+        )));
+    }
     if path
         .split('/')
         .any(|segment| [".", ".."].contains(&segment))

@@ -108,7 +108,7 @@ impl Source {
         if answer.status == StatusCode::NOT_FOUND {
             return Err(Failure::give_up(
                 Reason::SourceNotFound,
-                format!("s3://{bucket}: no such bucket (HTTP 404)"),
+                format!("s3://{bucket}: no such bucket (HTTP 404); check its name"),
             ));
         }
         if busy(answer.status) {
@@ -147,7 +147,8 @@ impl Source {
 }
 
 fn busy(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+    (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+        || matches!(status.as_u16(), 408 | 429)
 }
 
 pub(super) fn no_progress(call: &Call<'_>) -> Failure {

@@ -229,14 +229,17 @@ impl Source {
     fn unreachable(&self, call: &Call<'_>, error: reqwest::Error) -> Failure {
         let host = address(&self.0.endpoint, call.region, call.bucket).base;
         let what = format!("{call}: no answer from {host}");
-        if error.is_timeout() {
-            return Failure::retry(
-                Reason::SourceUnavailable,
-                format!("{what} within {} s", TIMEOUT.as_secs()),
-            )
-            .perhaps();
-        }
-        transport_failure(Reason::SourceUnavailable, &what, error)
+        let mut failure = if error.is_timeout() {
+            let what = format!("{what} within {} s", TIMEOUT.as_secs());
+            Failure::retry(Reason::SourceUnavailable, what).perhaps()
+        } else {
+            transport_failure(Reason::SourceUnavailable, &what, error)
+        };
+        failure.message.push_str(match self.0.endpoint {
+            SourceEndpoint::Custom { .. } => "; check --s3-endpoint and the network",
+            SourceEndpoint::Aws { .. } => "; check the network",
+        });
+        failure
     }
 }
 

@@ -21,7 +21,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::identity::Identity;
 
 use crate::clock::Clock;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 
 use self::cache::{Cache, Decision};
 use self::chain::Chain;
@@ -159,7 +159,9 @@ impl Renewed {
             Ok(snapshot) => cache.store(snapshot.clone(), now).map(|()| snapshot),
             Err(failure) => {
                 let failure = cache.fail(failure, now);
-                tracing::warn!(error = %failure, "AWS credentials could not be renewed");
+                if failure.remedy == Remedy::Retry {
+                    tracing::warn!(error = %failure, "AWS credentials could not be renewed");
+                }
                 Err(failure)
             }
         }

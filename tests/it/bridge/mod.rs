@@ -36,12 +36,8 @@ use sha2::Sha256;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use crate::azurite::{self, ACCOUNT, KEY};
 use crate::parts;
-
-/// The account every emulator has, and its key: both are published and no secret.
-const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Azurite and the bridge before it; both end when this is dropped.
 #[derive(Debug)]
@@ -55,10 +51,7 @@ pub(crate) struct Bridge {
 /// Starts an empty Azurite of its own and the bridge, which has a thread of its own: a test may
 /// block while a program it started uses the bridge.
 pub(crate) fn start() -> Bridge {
-    let program = parts::path("azurite/node_modules/.bin/azurite-blob");
-    let flags = "--blobPort 0 --disableTelemetry --skipApiVersionCheck --inMemoryPersistence";
-    let flags: Vec<&str> = flags.split(' ').collect();
-    let azurite = parts::Server::start(&program, &flags, "successfully listens on ");
+    let azurite = azurite::start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());

@@ -12,6 +12,15 @@ use http::HeaderMap;
 
 use crate::failure::{Failure, Reason};
 
+/// Refusals of the one who asks, not of what is asked.
+const UNAUTHENTICATED: [&str; 5] = [
+    "AccountIsDisabled",
+    "AuthenticationFailed",
+    "InvalidAuthenticationInfo",
+    "KeyBasedAuthenticationNotPermitted",
+    "NoAuthenticationInformation",
+];
+
 /// The result of a call to the Blob service.
 pub type BlobResult<T> = std::result::Result<T, BlobError>;
 
@@ -31,6 +40,11 @@ impl BlobError {
     /// Whether Azure gave this code.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Azure does not know who asks, whatever was asked.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        UNAUTHENTICATED.iter().any(|code| self.is(code))
     }
 
     /// A condition of the request was not met: the blob is there already, or another.

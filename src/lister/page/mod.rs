@@ -1,5 +1,8 @@
 //! What a listing becomes: copy tasks, decided objects, and what follows. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use crate::failure::{Reason, Result};
 use crate::job::{JobId, Root, Scope};
 use crate::message::{
@@ -22,6 +25,8 @@ pub struct Draft {
     pub tasks: Vec<CopyTask>,
     /// Keys in order, for cutting the page short.
     keys: Vec<(String, u64)>,
+    /// Where the range ends.
+    until: Option<String>,
     page: Page,
 }
 
@@ -40,6 +45,7 @@ pub fn draft(task: &ListTask, root: &Root, nonce: u64, listing: Listing) -> Draf
     let mut draft = Draft {
         tasks: Vec::new(),
         keys: Vec::new(),
+        until: task.range.until.clone(),
         page: Page {
             job: task.job.clone(),
             list_task: task.id,
@@ -108,7 +114,7 @@ impl Draft {
         };
         let kept = usize::try_from(first_missing.id.index).unwrap_or(usize::MAX);
         let (last, _) = self.keys.get(kept.checked_sub(1)?)?;
-        let until = self.page.next.pop().and_then(|range| range.until);
+        let until = self.until.take();
         self.page.next = vec![KeyRange {
             after: Some(last.clone()),
             until,

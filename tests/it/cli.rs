@@ -1,0 +1,99 @@
+//! What the programs say of themselves.
+
+use std::process::{Command, Output};
+
+use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli};
+use clap::CommandFactory;
+
+const PROGRAMS: [(&str, &str); 4] = [
+    ("blobfleet", env!("CARGO_BIN_EXE_blobfleet")),
+    ("lister", env!("CARGO_BIN_EXE_lister")),
+    ("copier", env!("CARGO_BIN_EXE_copier")),
+    ("reporter", env!("CARGO_BIN_EXE_reporter")),
+];
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(status.success(), "{arguments:?}: {stderr:?}");
+    assert!(stderr.is_empty(), "{arguments:?}: {stderr:?}");
+    String::from_utf8(stdout).unwrap()
+}
+
+fn commands() -> [(&'static str, Vec<&'static str>, clap::Command); 4] {
+    let copy = FrontCli::command().find_subcommand("copy").unwrap().clone();
+    let [front, lister, copier, reporter] = PROGRAMS.map(|(_, path)| path);
+    [
+        (front, vec!["copy"], copy),
+        (lister, vec![], ListerCli::command()),
+        (copier, vec![], CopierCli::command()),
+        (reporter, vec![], ReporterCli::command()),
+    ]
+}
+
+#[test]
+fn help_lists_every_flag_with_its_variable() {
+    for (program, mut arguments, command) in commands() {
+        for form in ["--help", "-h"] {
+            arguments.push(form);
+            let help = said(program, &arguments);
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            arguments.pop();
+            let mut flags = 0;
+            for argument in command.get_arguments() {
+                let Some(long) = argument.get_long().filter(|long| *long != "help") else {
+                    continue;
+                };
+                flags += 1;
+                assert!(help.contains(&format!("--{long}")), "{long}: {help}");
+                if long == "version" {
+                    continue;
+                }
+                let variable = format!("BLOBFLEET_{}", long.to_ascii_uppercase().replace('-', "_"));
+                assert_eq!(argument.get_env().unwrap(), variable.as_str());
+                assert!(argument.is_hide_env_values_set(), "{long}");
+                assert!(
+                    help.contains(&format!("[env: {variable}]")),
+                    "{long}: {help}"
+                );
+                assert!(argument.get_help().is_some(), "{long} is not explained");
+            }
+            assert!(flags > 5, "{program}: {flags}");
+        }
+    }
+}
+
+#[test]
+fn the_front_command_shows_its_commands() {
+    let (_, front) = PROGRAMS[0];
+    let help = said(front, &["--help"]);
+    assert!(help.contains("\n  copy "), "{help}");
+    let copy = said(front, &["copy", "--help"]);
+    assert_eq!(said(front, &["cp", "--help"]), copy);
+    assert_eq!(said(front, &["help", "copy"]), copy);
+}
+
+#[test]
+fn every_program_knows_its_version() {
+    for (name, program) in PROGRAMS {
+        let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(said(program, &["--version"]), version);
+        assert_eq!(said(program, &["-V"]), version);
+    }
+}
+
+#[test]
+fn without_a_command_there_is_help_and_a_failure() {
+    let (_, front) = PROGRAMS[0];
+    let output = Command::new(front).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("Usage: blobfleet <COMMAND>"), "{text}");
+}

@@ -158,7 +158,7 @@ async fn a_second_process_on_the_same_job_is_refused() {
     assert_eq!(refused.stdout, "");
     assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
     assert!(
-        refused.stderr.contains("another process"),
+        refused.stderr.contains("working on this job"),
         "{}",
         refused.stderr
     );

@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_newer_or_nobodys() {
-        let mut newer = encode("text").unwrap().to_vec();
+        let mut newer = encode(&"text").unwrap().to_vec();
         for (version, reason) in [
             (0, Reason::Undecodable),
             (VERSION + 1, Reason::NewerVersion),

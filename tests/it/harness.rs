@@ -20,6 +20,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+/// No command here takes as long, on a busy machine either; one that does hangs.
+const LONGEST: Duration = Duration::from_secs(240);
+
 /// Two clouds in this process, and a folder that is home and state of the children.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -173,7 +176,12 @@ pub(crate) struct Running {
 impl Running {
     /// Waits for the process to end by itself.
     pub(crate) async fn finish(mut self) -> Finished {
-        let status = self.child.wait().await.unwrap();
+        let ended = tokio::time::timeout(LONGEST, self.child.wait()).await;
+        let Ok(status) = ended else {
+            let (stdout, stderr) = (self.stdout.so_far.borrow(), self.stderr.so_far.borrow());
+            panic!("the process hangs; it said\n{}{}", *stdout, *stderr);
+        };
+        let status = status.unwrap();
         Finished {
             status,
             stdout: self.stdout.all().await,

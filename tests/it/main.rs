@@ -30,6 +30,7 @@ mod parts;
 mod power;
 mod prometheus;
 mod rabbitmq;
+mod refresh;
 mod simcloud_refuses;
 mod simcloud_tricks;
 mod simcloud_wire;

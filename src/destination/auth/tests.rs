@@ -159,7 +159,7 @@ const REFUSED: &[Row] = &[
             ("AZURE_CLIENT_ID", "c"),
             ("AZURE_CLIENT_CERTIFICATE_PATH", "/nowhere/cert.pem"),
         ],
-        "/nowhere/cert.pem cannot be read",
+        "AZURE_CLIENT_CERTIFICATE_PATH cannot be read",
     ),
 ];
 

@@ -9,7 +9,7 @@ use super::failed;
 use super::outbox::{self, Parcel};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus, Totals};
-use crate::message::{Ending, ListTask, Outcome, encode};
+use crate::message::{Ending, ListTask, Outcome, RangeFailed, encode};
 use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Task};
 
 /// What of an account is stored as one value.
@@ -44,78 +44,93 @@ pub(super) fn ledger_id(db: &Connection) -> Result<String> {
     Ok(id)
 }
 
+/// What a batch of changes touched; rows that hold sums are written once, at its end.
+#[derive(Debug, Default)]
+struct Touched<'a> {
+    accounts: BTreeSet<&'a JobId>,
+    pages: BTreeSet<(&'a JobId, u64)>,
+    closed: BTreeSet<(&'a JobId, u64)>,
+}
+
 /// Writes all changes, or none.
 pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> Result<()> {
     let transaction = db.transaction().map_err(failed)?;
-    let mut accounts = BTreeSet::new();
-    let mut pages = BTreeSet::new();
-    let mut closed = BTreeSet::new();
+    let mut touched = Touched::default();
     for change in changes {
-        match change {
-            Change::Opened(job) => {
-                insert_job(&transaction, book, job)?;
-            }
-            Change::Totals(job) => {
-                accounts.insert(job);
-            }
-            Change::Issued(task) => {
-                issue(&transaction, task)?;
-                accounts.insert(&task.job);
-            }
-            Change::Marked(job, id) => {
-                pages.insert((job, *id));
-            }
-            Change::Closed(job, id) => {
-                closed.insert((job, *id));
-                accounts.insert(job);
-            }
-            Change::Ending(row) => insert_ending(&transaction, row)?,
-            Change::Waiting(outcome) => insert_waiting(&transaction, outcome)?,
-            Change::WaitingTaken(job, id) => {
-                run(
-                    &transaction,
-                    "DELETE FROM waiting WHERE job=?1 AND list_task=?2",
-                    (job.as_str(), bits(*id)),
-                )?;
-            }
-            Change::RangeFailed(range) => {
-                run(
-                    &transaction,
-                    "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)",
-                    (
-                        range.job.as_str(),
-                        bits(range.list_task),
-                        range.reason.as_str(),
-                        &range.message,
-                    ),
-                )?;
-            }
-            Change::Listed(job) => {
-                outbox::put(&transaction, &Parcel::Listed(job.clone()))?;
-                accounts.insert(job);
-            }
-            Change::Ended(end) => {
-                outbox::put(&transaction, &Parcel::Ended(end.clone()))?;
-                accounts.insert(&end.job);
-            }
-        }
+        write(&transaction, book, change, &mut touched)?;
     }
-    for (job, id) in &closed {
+    for (job, id) in &touched.closed {
+        let place = (job.as_str(), bits(*id));
         run(
             &transaction,
             "DELETE FROM list_task WHERE job=?1 AND id=?2",
-            (job.as_str(), bits(*id)),
+            place,
         )?;
     }
-    for (job, id) in pages.difference(&closed) {
+    for (job, id) in touched.pages.difference(&touched.closed) {
         if let Some(Task::Open(page)) = account(book, job)?.tasks.get(id) {
             update_page(&transaction, job, *id, page)?;
         }
     }
-    for job in accounts {
+    for job in touched.accounts {
         update_account(&transaction, account(book, job)?)?;
     }
     transaction.commit().map_err(failed)
+}
+
+fn write<'a>(
+    db: &Transaction<'_>,
+    book: &Book,
+    change: &'a Change,
+    touched: &mut Touched<'a>,
+) -> Result<()> {
+    match change {
+        Change::Opened(job) => insert_job(db, book, job)?,
+        Change::Issued(task) => {
+            issue(db, task)?;
+            touched.accounts.insert(&task.job);
+        }
+        Change::Ending(row) => insert_ending(db, row)?,
+        Change::Waiting(outcome) => insert_waiting(db, outcome)?,
+        Change::WaitingTaken(job, id) => {
+            let place = (job.as_str(), bits(*id));
+            run(
+                db,
+                "DELETE FROM waiting WHERE job=?1 AND list_task=?2",
+                place,
+            )?;
+        }
+        Change::RangeFailed(range) => insert_range_failure(db, range)?,
+        Change::Listed(job) => outbox::put(db, &Parcel::Listed(job.clone()))?,
+        Change::Ended(end) => outbox::put(db, &Parcel::Ended(end.clone()))?,
+        Change::Totals(_) | Change::Marked(..) | Change::Closed(..) => {}
+    }
+    match change {
+        Change::Totals(job) | Change::Listed(job) => {
+            touched.accounts.insert(job);
+        }
+        Change::Ended(end) => {
+            touched.accounts.insert(&end.job);
+        }
+        Change::Marked(job, id) => {
+            touched.pages.insert((job, *id));
+        }
+        Change::Closed(job, id) => {
+            touched.closed.insert((job, *id));
+            touched.accounts.insert(job);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn insert_range_failure(db: &Transaction<'_>, range: &RangeFailed) -> Result<()> {
+    let place = (range.job.as_str(), bits(range.list_task));
+    run(
+        db,
+        "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)",
+        (place.0, place.1, range.reason.as_str(), &range.message),
+    )
 }
 
 /// Removes every trace of a job.

@@ -15,6 +15,9 @@ pub(super) const REGION: &str = "x-amz-bucket-region";
 /// Where S3 compatible services' messages are cut.
 const LONGEST_MESSAGE: usize = 300;
 
+/// Words for requests that every S3 serves.
+const NO_S3: &str = "the source does not know this request: is this the address of an S3 service?";
+
 /// An answer that is not a success.
 #[derive(Debug)]
 pub(super) struct Refusal<'a> {
@@ -181,8 +184,10 @@ fn otherwise(code: &str) -> Option<Meaning> {
             GiveUp,
             "the bucket is elsewhere, or its region was not found",
         ),
-        "InvalidRequest" | "InvalidArgument" | "NotImplemented" | "MethodNotAllowed"
-        | "BadRequest" => (SourceRejected, GiveUp, "the source refuses the request"),
+        "NotImplemented" | "MethodNotAllowed" => (SourceRejected, GiveUp, NO_S3),
+        "InvalidRequest" | "InvalidArgument" | "BadRequest" => {
+            (SourceRejected, GiveUp, "the source refuses the request")
+        }
         _ => return None,
     })
 }
@@ -202,11 +207,7 @@ fn of_status(status: StatusCode) -> Meaning {
         ),
         412 => (SourceChanged, GiveUp, "the object has changed"),
         429 | 503 => (SourceThrottled, Retry, "the source asks for a slower pace"),
-        501 => (
-            SourceRejected,
-            GiveUp,
-            "the source does not know this request: is this the address of an S3 service?",
-        ),
+        501 => (SourceRejected, GiveUp, NO_S3),
         408 | 500..=599 => (SourceUnavailable, Retry, "the source has trouble"),
         300..=399 => (
             SourceRejected,

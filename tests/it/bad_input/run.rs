@@ -25,7 +25,12 @@ pub(crate) struct World {
 impl World {
     /// Buckets `photos` (three objects) and `empty` in one region, `papers` (two) in another.
     pub(crate) async fn start() -> Self {
-        let cloud = SimCloud::start(Config::default()).await.unwrap();
+        Self::with(Config::default()).await
+    }
+
+    /// The same in clouds of that kind.
+    pub(crate) async fn with(config: Config) -> Self {
+        let cloud = SimCloud::start(config).await.unwrap();
         for (bucket, region, keys) in [
             ("photos", "eu-west-1", &["a.jpg", "b.jpg", "dir/c.jpg"][..]),
             ("papers", "us-east-1", &["p1", "p2"]),
@@ -259,10 +264,11 @@ fn program(name: &str) -> &'static str {
     }
 }
 
+/// The signature of a SAS, decoded.
 fn signature(sas: &str) -> String {
     let (_, rest) = sas.split_once("sig=").unwrap();
-    let end = rest.find('&').unwrap_or(rest.len());
-    rest[..end]
+    let signature = rest.split('&').next().unwrap();
+    signature
         .replace("%2B", "+")
         .replace("%2F", "/")
         .replace("%3D", "=")
@@ -270,6 +276,11 @@ fn signature(sas: &str) -> String {
 
 /// The same with its first letter changed.
 fn wrong(secret: &str) -> String {
-    let other = if secret.starts_with('x') { "y" } else { "x" };
-    format!("{other}{}", &secret[1..])
+    let mut letters = secret.chars();
+    let other = if letters.next() == Some('x') {
+        'y'
+    } else {
+        'x'
+    };
+    std::iter::once(other).chain(letters).collect()
 }

@@ -45,6 +45,9 @@ const CLOUDS: [&str; 31] = [
     "AZURE_TENANT_ID",
 ];
 
+/// Says where credentials are, not what they are: an error must name it.
+const ADDRESS: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+
 /// A filter that asks every library for all it has to say.
 const ALL: &str = "trace,hyper=trace,reqwest=trace,rustls=trace,lapin=trace,aws_config=trace,\
                    aws_sigv4=trace,azure_core=trace,azure_identity=trace";
@@ -118,7 +121,7 @@ async fn no_variable_is_repeated_by_what_goes_wrong_with_it() {
     let world = &World::start().await;
     let variables = variables();
     let roles = ["lister", "copier", "reporter"].map(|role| format!("{role} --broker-wait 0"));
-    stream::iter(&variables)
+    stream::iter(variables.iter().filter(|name| *name != ADDRESS))
         .map(|name| {
             let roles = &roles;
             async move {

@@ -161,7 +161,10 @@ async fn awkward_keys_arrive_unaltered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn awkward_keys_arrive_unaltered_by_blocks_and_without_a_head() {
     for flags in [
-        &["--put-blob-size-mb=0", "--block-size-mb=0.00000762939453125"][..],
+        &[
+            "--put-blob-size-mb=0",
+            "--block-size-mb=0.00000762939453125",
+        ][..],
         &["--s2s-preserve-properties=false"],
     ] {
         let world = World::start(Config::default()).await;
@@ -255,7 +258,9 @@ async fn a_source_url_beyond_two_kibibytes_fails_the_object() {
     let mut contents = put(&world, ["short".to_owned(), longest(), encoded.clone()]);
     let token = "T0ken/+=".repeat(70);
     let end = SystemTime::now() + Duration::from_secs(3600);
-    world.cloud.add_session_key("ASIAEXAMPLE", "secret", &token, end);
+    world
+        .cloud
+        .add_session_key("ASIAEXAMPLE", "secret", &token, end);
     contents.retain(|key, _| key == "short");
 
     let done = logins(&world)[0]

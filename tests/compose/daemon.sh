@@ -4,6 +4,8 @@
 
 start_daemon() {
     export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0
+    # Two daemons would share one bridge and one set of firewall rules.
+    [ ! -S /var/run/docker.sock ] || die "a Docker daemon runs already: stop it first"
     mkdir -p "$work"
     dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
         --host "$DOCKER_HOST" >"$work/dockerd.log" 2>&1 &

@@ -55,8 +55,6 @@ impl Fleet {
             env!("CARGO_BIN_EXE_reporter"),
             &["--state", &state],
         );
-        // The first to join makes the queues.
-        fleet.until_healthy().await;
         for _ in 0..2 {
             fleet.join(
                 "copier",
@@ -183,6 +181,9 @@ impl Fleet {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--", program])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path())
             .env("BLOBFLEET_BROKER", self.rabbit.url())
             .env("BLOBFLEET_DESTINATION", &self.destination)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use blobfleet::job::JobId;
 use blobfleet::reporter::ledger::{EndingKind, EndingLine, FILE, Ledger};
@@ -67,7 +67,7 @@ impl World {
 
     /// The same, with an account SAS in the destination instead of the account's key.
     pub(crate) fn copy_with_sas(&self, source: &str, to: &str) -> Invocation {
-        let expiry = SystemTime::now() + Duration::from_secs(3600);
+        let expiry = self.cloud.now() + Duration::from_secs(3600);
         let sas = self.cloud.sas(ACCOUNT, "rwdlac", expiry);
         self.copy(source, &format!("{to}?{sas}"))
             .without("AZURE_STORAGE_ACCOUNT")

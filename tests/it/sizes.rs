@@ -28,7 +28,11 @@ fn sizes(random: &mut StdRng) -> Vec<u64> {
         sizes.extend([size; 10]);
     }
     while sizes.len() < OBJECTS {
-        let top = if sizes.len() % 25 == 0 { LARGEST } else { MIB };
+        let top = if sizes.len().is_multiple_of(25) {
+            LARGEST
+        } else {
+            MIB
+        };
         let size = (top as f64).powf(random.random()) as u64;
         sizes.push(size.min(top));
     }
@@ -44,7 +48,11 @@ fn dressed(index: usize, object: Object) -> Object {
         .header("Cache-Control", &format!("max-age={index}, no-transform"))
         .header(
             "Content-Encoding",
-            if index % 2 == 0 { "gzip" } else { "br" },
+            if index.is_multiple_of(2) {
+                "gzip"
+            } else {
+                "br"
+            },
         )
         .header("Content-Language", language)
         .header(
@@ -57,7 +65,11 @@ fn dressed(index: usize, object: Object) -> Object {
 
 fn assert_dressed(index: usize, blob: &BlobView) {
     let language = ["en", "de-CH", "pt"][index % 3];
-    let encoding = if index % 2 == 0 { "gzip" } else { "br" };
+    let encoding = if index.is_multiple_of(2) {
+        "gzip"
+    } else {
+        "br"
+    };
     for (name, value) in [
         ("Content-Type", format!("application/x-n{index}")),
         ("Cache-Control", format!("max-age={index}, no-transform")),

@@ -4,7 +4,7 @@
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use blobfleet::reporter::ledger::{EndingKind, EndingLine};
 use simcloud::{ACCOUNT, Config, Content, Object};
@@ -257,7 +257,7 @@ async fn a_source_url_beyond_two_kibibytes_fails_the_object() {
     let encoded = "é".repeat(512);
     let mut contents = put(&world, ["short".to_owned(), longest(), encoded.clone()]);
     let token = "T0ken/+=".repeat(70);
-    let end = SystemTime::now() + Duration::from_secs(3600);
+    let end = world.cloud.now() + Duration::from_secs(3600);
     world
         .cloud
         .add_session_key("ASIAEXAMPLE", "secret", &token, end);

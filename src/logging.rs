@@ -19,7 +19,9 @@ const QUIET: [&str; 8] = [
 ];
 
 /// What is logged where nothing else is asked for.
-const USUAL: &str = "warn,blobfleet=info";
+///
+/// lapin calls every closing of a channel an error; what is one, we say ourselves.
+const USUAL: &str = "warn,blobfleet=info,lapin=off";
 
 /// Starts logging at a level, or by a filter.
 ///

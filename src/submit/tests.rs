@@ -34,7 +34,7 @@ fn named(root: Result<Root>, key: &str) -> String {
         "{}: {}{}",
         root.container,
         root.blob_prefix,
-        &key[root.strip..]
+        key.get(root.strip..).unwrap()
     )
 }
 

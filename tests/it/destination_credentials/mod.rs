@@ -4,8 +4,6 @@
 //! The machine's clock is moved, never waited for. The token endpoint speaks TLS, since the
 //! identity library takes no other.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 mod world;
 
 use std::collections::HashMap;

@@ -4,8 +4,6 @@
 //! aws-config reads the environment and the home folder of its own process, so each case runs this
 //! test binary again, as [`child`], under an environment of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
-
 mod issuer;
 
 use std::path::Path;

@@ -142,7 +142,7 @@ impl SimCloud {
         lock(&self.state.secrets).insert(id.to_owned(), secret);
     }
 
-    /// An access key that is good with this session token until `end`.
+    /// An access key that is good, together with the token, until `end`.
     pub fn add_session_key(&self, id: &str, secret: &str, token: &str, end: SystemTime) {
         let secret = Secret {
             key: secret.to_owned(),

@@ -27,6 +27,7 @@ pub mod config;
 pub mod copier;
 pub mod destination;
 pub mod failure;
+pub mod filter;
 pub mod http;
 pub mod job;
 pub mod lister;

@@ -7,12 +7,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::complaint;
+use crate::config::{self, complaint};
 use crate::failure::{Failure, Reason, Result};
 use crate::logging;
 
@@ -27,10 +27,10 @@ const FORCED: u8 = 1;
 /// Parses the command line, runs `work` and turns its result into an exit code.
 pub fn main<C, F>(work: impl FnOnce(C, CancellationToken) -> F) -> ExitCode
 where
-    C: Parser + LogLevel,
+    C: CommandFactory + FromArgMatches + LogLevel,
     F: Future<Output = Result<u8>>,
 {
-    match C::try_parse() {
+    match config::parse::<C>(std::env::args_os()) {
         Ok(cli) => match logging::start(cli.log_level()) {
             Ok(()) => run(|shutdown| work(cli, shutdown)),
             Err(failure) => failed(&failure),

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::wiring::{AWS_HOME, Wiring};
-use crate::config::{CopierCli, Env, given};
+use crate::config::{CopierCli, Env};
 use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
@@ -17,7 +17,9 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = given(&cli.destination)
+    let destination = cli
+        .destination
+        .as_deref()
         .map(DestinationUrl::parse)
         .transpose()?;
     cli.copy.options()?;
@@ -29,7 +31,7 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         board: fleet.board.clone(),
         clients: wiring.clients(),
         metrics: fleet.metrics.clone(),
-        concurrency: cli.copy.concurrency,
+        concurrency: cli.copy.concurrency(env),
         retry: RetryPolicy::default(),
     };
     tracing::info!("copier ready");

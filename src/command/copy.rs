@@ -79,7 +79,7 @@ pub async fn run_as(
         clients: wiring.clients(),
         metrics,
         clock: wiring.clock.clone(),
-        concurrency: command.copy.concurrency,
+        concurrency: command.copy.concurrency(env),
         spec,
     };
     let mut progress = Progress::new(command.output.output_type);

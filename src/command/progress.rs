@@ -78,7 +78,7 @@ impl Progress {
             line.finish_and_clear();
         }
         match self.output {
-            OutputType::Json => print(&json(summary)?),
+            OutputType::Json | OutputType::AzcopyJson => print(&json(summary)?),
             OutputType::Text => print(&text(summary)),
         }
     }

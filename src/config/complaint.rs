@@ -6,6 +6,8 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::foreign::is_foreign;
+
 /// One line naming the argument, what is wrong with it, and where to read on.
 pub fn complaint(error: &clap::Error) -> String {
     format!("{}; see --help", what(error))
@@ -16,8 +18,8 @@ fn what(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let meant = text(error, ContextKind::SuggestedArg);
-            let meant = if meant.is_empty() {
-                meant
+            let meant = if meant.is_empty() || is_foreign(&meant) {
+                String::new()
             } else {
                 format!(" (did you mean {meant}?)")
             };
@@ -35,9 +37,17 @@ fn what(error: &clap::Error) -> String {
             let missing = text(error, ContextKind::InvalidArg);
             format!("missing: {missing}")
         }
+        ErrorKind::ValueValidation if argument.is_empty() => own(error),
         ErrorKind::ArgumentConflict => format!("{argument} is given twice, or against another"),
         _ => format!("{argument} is given a value it cannot have{}", why(error)),
     }
+}
+
+/// An error we raised ourselves: its text is its message.
+fn own(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// What the value would have to be.
@@ -75,10 +85,8 @@ fn bare(argument: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::config::{CopierCli, FrontCli};
+    use crate::config::{CopierCli, FrontCli, parse};
 
     #[test]
     fn one_line_names_the_argument_and_no_value() {
@@ -122,10 +130,10 @@ mod tests {
                 &["text, json"],
             ),
         ] {
-            let error = FrontCli::try_parse_from(arguments).unwrap_err();
+            let error = parse::<FrontCli>(arguments.iter()).unwrap_err();
             check(&error, parts);
         }
-        let error = CopierCli::try_parse_from(["copier"]).unwrap_err();
+        let error = parse::<CopierCli>(["copier"]).unwrap_err();
         check(&error, &["--broker"]);
     }
 

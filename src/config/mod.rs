@@ -1,32 +1,34 @@
 //! Command lines and environment, for all four programs: one definition each, checked before any
 //! socket is opened.
 //!
-//! Every flag `--flag-name` has the environment variable `BLOBFLEET_FLAG_NAME`; its value is never
-//! shown in help. Flags that are on or off also take `=true` and `=false`, as AzCopy's scripts
-//! write them.
+//! `args` holds the flags, `command` what every flag has, `foreign` AzCopy's flags that mean nothing
+//! here; `options` turns them into what a job carries.
 
 mod args;
+mod command;
 mod complaint;
+mod foreign;
+mod lists;
+mod options;
 mod sizes;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    BrokerArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli, LogArgs,
-    OutputArgs, OutputType, ReporterCli, SourceArgs, StateArgs,
+    BrokerArgs, CarryArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli,
+    LogArgs, OutputArgs, OutputLevel, OutputType, ReporterCli, SelectArgs, SourceArgs, StateArgs,
 };
-
+pub use command::{Blank, command};
 pub use complaint::complaint;
 
-use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::CopyOptions;
 use crate::source::url::SourceUrl;
-use crate::submit::Request;
 
 /// Reads a variable of the process's environment; empty is unset.
 #[expect(
@@ -37,9 +39,26 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A value that was given; a variable set to nothing is none.
-pub fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
+/// Is this variable set to nothing? Then it counts as unset.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub fn is_blank(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
+
+/// Reads a command line, and the environment where it is silent.
+///
+/// # Errors
+/// What [`complaint`] puts into a line; help and version too.
+pub fn parse<C: CommandFactory + FromArgMatches>(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> clap::error::Result<C> {
+    let mut command = foreign::tolerate(command::<C>(is_blank));
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    foreign::judge(&mut command, &matches)?;
+    C::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// A lookup into an environment.
@@ -64,40 +83,6 @@ impl SourceArgs {
             Some(region) => source.with_region(region),
             None => Ok(source),
         }
-    }
-}
-
-impl CopyArgs {
-    /// What changes how objects are copied.
-    ///
-    /// # Errors
-    /// A size out of range.
-    pub fn options(&self) -> Result<CopyOptions> {
-        Ok(CopyOptions {
-            put_blob_size: sizes::put_blob_size(&self.put_blob_size_mb)?,
-            block_size: sizes::block_size(&self.block_size_mb)?,
-            preserve_properties: self.s2s_preserve_properties,
-        })
-    }
-
-    /// The whole request.
-    ///
-    /// # Errors
-    /// A source or destination that cannot be used, or a size out of range.
-    pub fn request(
-        &self,
-        source: &SourceArgs,
-        (from, to): (&str, &str),
-        env: Env,
-    ) -> Result<Request> {
-        Ok(Request {
-            source: source.source(from, env)?,
-            destination: DestinationUrl::parse(to)?,
-            recursive: self.recursive,
-            as_subdir: self.as_subdir,
-            options: self.options()?,
-            job_name: self.job_name.clone(),
-        })
     }
 }
 

@@ -13,6 +13,19 @@ pub(super) fn block_size(text: &str) -> Result<u64> {
     within("--block-size-mb", text, 1, MAX_BLOCK_SIZE)
 }
 
+/// Bytes a second of a cap in megabits (of a million bits); none for 0, which is no cap.
+pub(super) fn bytes_per_second(megabits: &str) -> Result<Option<u64>> {
+    let value: Option<f64> = megabits.parse().ok();
+    match value {
+        Some(0.0) => Ok(None),
+        Some(value) if value.is_finite() && value >= 0.001 => Ok(Some((value * 125_000.0) as u64)),
+        _ => Err(Failure::stop(
+            Reason::Usage,
+            "--cap-mbps is given no number of megabits a second: give 0 for no cap",
+        )),
+    }
+}
+
 fn within(flag: &str, text: &str, least: u64, most: u64) -> Result<u64> {
     mebibytes(text)
         .filter(|bytes| (least..=most).contains(bytes))
@@ -72,6 +85,16 @@ mod tests {
             ("99999999999999999999", None),
         ] {
             assert_eq!(mebibytes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cap_is_in_megabits() {
+        assert_eq!(bytes_per_second("0").unwrap(), None);
+        assert_eq!(bytes_per_second("8").unwrap(), Some(1_000_000));
+        assert_eq!(bytes_per_second("0.5").unwrap(), Some(62_500));
+        for text in ["", "-1", "fast", "NaN", "inf"] {
+            assert!(bytes_per_second(text).is_err(), "{text}");
         }
     }
 

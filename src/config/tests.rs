@@ -1,25 +1,20 @@
 //! The command lines.
 
-use clap::{CommandFactory, Parser};
-
 use super::*;
 
 fn copy(args: &[&str]) -> CopyCommand {
     let all = ["blobfleet", "copy", "s3://b", "http://127.0.0.1:1/acct/c"];
-    match FrontCli::try_parse_from(all.iter().chain(args))
-        .unwrap()
-        .command
-    {
+    match parse::<FrontCli>(all.iter().chain(args)).unwrap().command {
         FrontCommand::Copy(command) => *command,
     }
 }
 
 #[test]
 fn the_definitions_are_sound() {
-    FrontCli::command().debug_assert();
-    ListerCli::command().debug_assert();
-    CopierCli::command().debug_assert();
-    ReporterCli::command().debug_assert();
+    command::<FrontCli>(|_| false).debug_assert();
+    command::<ListerCli>(|_| false).debug_assert();
+    command::<CopierCli>(|_| false).debug_assert();
+    command::<ReporterCli>(|_| false).debug_assert();
 }
 
 #[test]
@@ -32,20 +27,21 @@ fn switches_take_a_value_or_none() {
     assert!(
         !copy(&["--s2s-preserve-properties=false"])
             .copy
+            .carry
             .s2s_preserve_properties
     );
 }
 
 #[test]
 fn every_flag_has_its_environment_variable_and_hides_the_value() {
-    let mut front = FrontCli::command();
+    let mut front = command::<FrontCli>(|_| false);
     front.build();
     let copy = front.find_subcommand("copy").unwrap().clone();
     for command in [
         copy,
-        ListerCli::command(),
-        CopierCli::command(),
-        ReporterCli::command(),
+        command::<ListerCli>(|_| false),
+        command::<CopierCli>(|_| false),
+        command::<ReporterCli>(|_| false),
     ] {
         for arg in command.get_arguments() {
             let Some(long) = arg.get_long() else { continue };

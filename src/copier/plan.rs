@@ -105,7 +105,7 @@ mod tests {
         CopyOptions {
             put_blob_size,
             block_size,
-            preserve_properties: true,
+            ..CopyOptions::default()
         }
     }
 

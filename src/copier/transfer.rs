@@ -10,10 +10,10 @@ use crate::clients::JobClients;
 use crate::destination::client::{
     BlobError, BlobHeaders, BlobName, Conditions, ContainerState, CopySource, Stored,
 };
-use crate::destination::metadata::{self, InvalidMetadata, SourceProperties};
+use crate::destination::metadata::{self, SourceProperties};
 use crate::destination::naming;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, Root};
+use crate::job::{InvalidMetadata, JobSpec, Root};
 use crate::message::{CopyTask, Ending};
 use crate::source::client::{BucketRef, ObjectHead};
 use crate::source::sign::PresignedUrl;
@@ -120,7 +120,7 @@ impl SourceObject {
 
 impl Passage {
     async fn look(&self, spec: &JobSpec, task: &CopyTask) -> Result<SourceObject> {
-        if spec.options.preserve_properties {
+        if spec.options.properties.preserve {
             return SourceObject::of_head(&self.key, self.head().await?);
         }
         Ok(SourceObject {

@@ -8,21 +8,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::client::BlobHeaders;
 use crate::failure::{Failure, Reason, Result};
+use crate::job::InvalidMetadata;
 
 /// Most bytes of metadata a blob can carry, names and values together.
 pub const MAX_METADATA: usize = 8 * 1024;
-
-/// What to do with metadata that Azure cannot hold under its name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InvalidMetadata {
-    /// Leave it out and say so.
-    #[default]
-    ExcludeIfInvalid,
-    /// Fail the object.
-    FailIfInvalid,
-    /// Store the value under `rename_NAME` and the name under `rename_key_NAME`.
-    RenameIfInvalid,
-}
 
 /// An object's properties as S3's HEAD gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Request;
+use super::{Request, Selection};
 use crate::job::CopyOptions;
 
 #[derive(Serialize)]
@@ -14,6 +14,7 @@ struct Identity<'a> {
     recursive: bool,
     as_subdir: bool,
     options: &'a CopyOptions,
+    selection: &'a Selection,
     name: Option<&'a str>,
 }
 
@@ -26,6 +27,7 @@ impl Request {
             recursive: self.recursive,
             as_subdir: self.as_subdir,
             options: &self.options,
+            selection: &self.selection,
             name: self.job_name.as_deref(),
         };
         let text = serde_json::to_vec(&identity).unwrap_or_default();

@@ -19,6 +19,19 @@ use roots::{Bucket, Layout};
 /// Buckets whose region is asked for at a time.
 const REGION_LOOKUPS: usize = 16;
 
+/// Which part of the source the user picked by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Selection {
+    /// Objects and folders relative to the source; empty for all of it.
+    pub paths: Vec<String>,
+    /// Versions of the one object; empty for the latest.
+    pub versions: Vec<String>,
+    /// Buckets left out where several are copied.
+    pub exclude_buckets: Vec<String>,
+    /// Containers that buckets are copied to, over the resolver's names.
+    pub containers: Vec<(String, String)>,
+}
+
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -32,6 +45,8 @@ pub struct Request {
     pub as_subdir: bool,
     /// How objects are copied.
     pub options: CopyOptions,
+    /// Which part of the source is copied.
+    pub selection: Selection,
     /// Tells jobs apart that are otherwise the same.
     pub job_name: Option<String>,
 }

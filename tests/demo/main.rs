@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use blobfleet::command::copy;
-use blobfleet::config::{FrontCli, FrontCommand};
+use blobfleet::config::{FrontCli, FrontCommand, parse};
 use blobfleet::failure::{Failure, Reason};
 use blobfleet::process::{self, print};
 use blobfleet::source::credentials::Credentials;
-use clap::Parser;
+
 use simcloud::{ACCESS_KEY, ACCOUNT, Config, Keep, Object, SECRET_KEY, SimCloud};
 
 const KIB: u64 = 1024;
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             &state.path().to_string_lossy(),
         ];
         let credentials = Credentials::fixed(ACCESS_KEY, SECRET_KEY, None);
-        let FrontCommand::Copy(command) = FrontCli::try_parse_from(arguments)
+        let FrontCommand::Copy(command) = parse::<FrontCli>(arguments)
             .map_err(|error| Failure::stop(Reason::Usage, error.to_string()))?
             .command;
         let code = copy::run_as(*command, Some(credentials), |_| None, shutdown).await?;

@@ -2,8 +2,7 @@
 
 use std::process::{Command, Output};
 
-use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli};
-use clap::CommandFactory;
+use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli, command};
 
 const PROGRAMS: [(&str, &str); 4] = [
     ("blobfleet", env!("CARGO_BIN_EXE_blobfleet")),
@@ -28,13 +27,16 @@ fn said(program: &str, arguments: &[&str]) -> String {
 }
 
 fn commands() -> [(&'static str, Vec<&'static str>, clap::Command); 4] {
-    let copy = FrontCli::command().find_subcommand("copy").unwrap().clone();
+    let copy = command::<FrontCli>(|_| false)
+        .find_subcommand("copy")
+        .unwrap()
+        .clone();
     let [front, lister, copier, reporter] = PROGRAMS.map(|(_, path)| path);
     [
         (front, vec!["copy"], copy),
-        (lister, vec![], ListerCli::command()),
-        (copier, vec![], CopierCli::command()),
-        (reporter, vec![], ReporterCli::command()),
+        (lister, vec![], command::<ListerCli>(|_| false)),
+        (copier, vec![], command::<CopierCli>(|_| false)),
+        (reporter, vec![], command::<ReporterCli>(|_| false)),
     ]
 }
 

@@ -30,7 +30,7 @@ fn spec(roots: usize) -> JobSpec {
         options: CopyOptions {
             put_blob_size: 1,
             block_size: 1,
-            preserve_properties: true,
+            ..CopyOptions::default()
         },
         submitted_at_ms: 0,
     }

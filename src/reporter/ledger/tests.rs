@@ -35,7 +35,7 @@ fn spec() -> JobSpec {
         options: CopyOptions {
             put_blob_size: 1,
             block_size: 1,
-            preserve_properties: true,
+            ..CopyOptions::default()
         },
         submitted_at_ms: 0,
     }

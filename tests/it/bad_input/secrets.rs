@@ -2,8 +2,8 @@
 //!
 //! Every run of [`World`] looks for the secrets it knows, and for signatures of any kind.
 
-use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli};
-use clap::{Command, CommandFactory};
+use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli, command};
+use clap::Command;
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -63,10 +63,10 @@ fn variables() -> Vec<String> {
     }
     let mut all = CLOUDS.map(str::to_owned).to_vec();
     for program in [
-        FrontCli::command(),
-        ListerCli::command(),
-        CopierCli::command(),
-        ReporterCli::command(),
+        command::<FrontCli>(|_| false),
+        command::<ListerCli>(|_| false),
+        command::<CopierCli>(|_| false),
+        command::<ReporterCli>(|_| false),
     ] {
         of(&program, &mut all);
     }

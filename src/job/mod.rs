@@ -1,9 +1,16 @@
 //! A job: what is copied where, decided once at submit and the same for every role.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use options::{
+    ContentHeaders, CopyOptions, Filters, InvalidMetadata, InvalidNames, Overwrite, Properties,
+    Relay, SourceFact,
+};
 
 /// Names one run of one copy, e.g. `5f0c9a3e71b2-1`: identity, then run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,17 +119,6 @@ pub enum Scope {
         /// Only keys without a further `/` after the prefix.
         top_level_only: bool,
     },
-}
-
-/// What changes how objects are copied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CopyOptions {
-    /// Objects up to this size go with one Put Blob From URL, in bytes.
-    pub put_blob_size: u64,
-    /// Smallest block above that size, in bytes.
-    pub block_size: u64,
-    /// Carry content headers and user metadata over (one HEAD per object).
-    pub preserve_properties: bool,
 }
 
 /// How a job ended.

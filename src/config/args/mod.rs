@@ -1,0 +1,161 @@
+//! The four programs' command lines.
+//!
+//! Groups of flags that they share are in the files beside this one; what every flag has
+//! (environment variable, `=true` of switches) is added by [`super::command`].
+
+mod carry;
+mod copy;
+mod select;
+mod shared;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use carry::CarryArgs;
+pub use copy::CopyArgs;
+pub use select::SelectArgs;
+pub use shared::{BrokerArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, StateArgs};
+
+use crate::process::LogLevel;
+
+/// Moves Amazon S3 to Azure Blob Storage, server side.
+#[derive(Debug, Parser)]
+#[command(name = "blobfleet", version, max_term_width = 100)]
+pub struct FrontCli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FrontCommand,
+}
+
+/// What the front command does.
+#[derive(Debug, Subcommand)]
+pub enum FrontCommand {
+    /// Copy objects, directories or buckets from S3 to Azure Blob Storage.
+    #[command(alias = "cp")]
+    Copy(Box<CopyCommand>),
+}
+
+/// Copies in one process, with an embedded queue; run it again to resume.
+#[derive(Debug, Args)]
+pub struct CopyCommand {
+    /// What to copy: s3://BUCKET/KEY, s3:// or an https:// URL of S3.
+    pub source: String,
+    /// Where to: https://ACCOUNT.blob.core.windows.net[/CONTAINER[/PATH]][?SAS].
+    pub destination: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub copy: CopyArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub s3: SourceArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub state: StateArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub log: LogArgs,
+    /// Address to serve /metrics and /healthz on.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Lists S3 and hands the objects to the copiers.
+#[derive(Debug, Parser)]
+#[command(name = "lister", version, max_term_width = 100)]
+pub struct ListerCli {
+    /// What to copy; without it, lists for jobs that others submit.
+    pub source: Option<String>,
+    /// Where to copy to.
+    pub destination: Option<String>,
+    /// Wait for the job's end and exit with its result.
+    #[arg(long)]
+    pub wait: bool,
+    /// Begin a new run of a job that has ended.
+    #[arg(long)]
+    pub new: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub copy: CopyArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub s3: SourceArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub log: LogArgs,
+}
+
+/// Takes copy tasks and has Azure fetch the objects.
+#[derive(Debug, Parser)]
+#[command(name = "copier", version, max_term_width = 100)]
+pub struct CopierCli {
+    /// A destination whose SAS this copier uses for jobs of that account.
+    #[arg(long, value_name = "URL")]
+    pub destination: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub copy: CopyArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub s3: SourceArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub log: LogArgs,
+}
+
+/// Counts every object once and serves metrics and the jobs API.
+#[derive(Debug, Parser)]
+#[command(name = "reporter", version, max_term_width = 100)]
+pub struct ReporterCli {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub state: StateArgs,
+    /// Take charge of a broker's jobs although another ledger was in charge of them; its
+    /// unfinished jobs begin afresh.
+    #[arg(long)]
+    pub adopt: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub log: LogArgs,
+}
+
+impl LogLevel for FrontCli {
+    fn log_level(&self) -> Option<&str> {
+        match &self.command {
+            FrontCommand::Copy(command) => command.log.log_level.as_deref(),
+        }
+    }
+}
+
+impl LogLevel for ListerCli {
+    fn log_level(&self) -> Option<&str> {
+        self.log.log_level.as_deref()
+    }
+}
+
+impl LogLevel for CopierCli {
+    fn log_level(&self) -> Option<&str> {
+        self.log.log_level.as_deref()
+    }
+}
+
+impl LogLevel for ReporterCli {
+    fn log_level(&self) -> Option<&str> {
+        self.log.log_level.as_deref()
+    }
+}

@@ -1,0 +1,106 @@
+//! Flags of several programs that are not about what is copied.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+/// Where S3 is, and as whom it is asked.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// An S3-compatible server instead of Amazon, e.g. http://127.0.0.1:9000.
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Only buckets of this region.
+    #[arg(long, value_name = "REGION")]
+    pub s3_region: Option<String>,
+    /// Ask without credentials, for public buckets.
+    #[arg(long)]
+    pub s3_anonymous: bool,
+    /// A file with the 32-byte key (raw or base64) of objects encrypted with a customer's key
+    /// (SSE-C); they are relayed.
+    #[arg(long, value_name = "FILE")]
+    pub s3_sse_c_key_file: Option<PathBuf>,
+}
+
+/// Where this program keeps what must survive it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "State")]
+pub struct StateArgs {
+    /// Folder for jobs and their ledgers [default: the XDG state folder]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// What a fleet's role needs to work with the others.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Fleet")]
+pub struct BrokerArgs {
+    /// RabbitMQ, e.g. amqp://USER:PASSWORD@HOST:5672/%2f
+    #[arg(long, value_name = "URL")]
+    pub broker: SecretString,
+    /// Seconds to wait at start for a broker that is not up yet.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub broker_wait: u64,
+    /// Address to serve /metrics and /healthz on.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// How results are printed.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// For people, or for scripts: with json the last line of stdout is the summary; azcopy-json
+    /// writes AzCopy's own messages.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        ignore_case = true,
+        value_name = "TYPE"
+    )]
+    pub output_type: OutputType,
+    /// Print everything, only what matters (no progress), or nothing.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "default",
+        ignore_case = true,
+        value_name = "LEVEL"
+    )]
+    pub output_level: OutputLevel,
+}
+
+/// How much is logged, to stderr.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct LogArgs {
+    /// ERROR, WARNING, INFO, DEBUG, TRACE or NONE, or a filter such as info,lapin=debug.
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// Text or JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputType {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+    /// AzCopy's messages, one a line.
+    AzcopyJson,
+}
+
+/// How much is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputLevel {
+    /// Progress and summary.
+    Default,
+    /// The summary alone.
+    Essential,
+    /// Nothing but errors.
+    Quiet,
+}

@@ -3,8 +3,11 @@
 pub mod copier;
 pub mod copy;
 mod fleet;
+pub mod jobs;
 pub mod lister;
 mod progress;
+mod report;
 pub mod reporter;
+mod run;
 mod state;
 mod wiring;

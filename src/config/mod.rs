@@ -21,8 +21,10 @@ use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    BrokerArgs, CarryArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli,
-    LogArgs, OutputArgs, OutputLevel, OutputType, ReporterCli, SelectArgs, SourceArgs, StateArgs,
+    BrokerArgs, CancelJob, CarryArgs, CleanJobs, CopierCli, CopyArgs, CopyCommand, FrontCli,
+    FrontCommand, JobsArgs, JobsCommand, ListJobs, ListerCli, LogArgs, OutputArgs, OutputLevel,
+    OutputType, RemoveJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs,
+    SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;
@@ -40,10 +42,6 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 /// Is this variable set to nothing? Then it counts as unset.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
 pub fn is_blank(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value.is_empty())
 }

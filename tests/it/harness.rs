@@ -44,13 +44,11 @@ impl World {
         self.home.path().join("state")
     }
 
-    /// `blobfleet copy SOURCE BLOB_URL/TO` with both clouds' credentials in the environment:
-    /// AWS keys, and the account's name and key. `to` is a container and path, or empty.
-    pub(crate) fn copy(&self, source: &str, to: &str) -> Invocation {
-        let account = self.cloud.blob_url(ACCOUNT);
-        let to = format!("{account}/{to}");
+    /// `blobfleet COMMAND… --state STATE`, printing JSON unless it says otherwise, with both clouds' credentials in the
+    /// environment: AWS keys, and the account's name and key.
+    pub(crate) fn command(&self, command: &[&str]) -> Invocation {
         let state = self.state();
-        let mut copy = Invocation::new(self.home.path());
+        let mut invocation = Invocation::new(self.home.path());
         for (name, value) in [
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
@@ -58,11 +56,19 @@ impl World {
             ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
             ("AZURE_STORAGE_KEY", &self.cloud.account_key(ACCOUNT)),
         ] {
-            copy = copy.env(name, value);
+            invocation = invocation.env(name, value);
         }
-        let to = to.trim_end_matches('/');
-        copy.args(["copy", source, to, "--recursive", "--output-type=json"])
+        invocation
+            .env("BLOBFLEET_OUTPUT_TYPE", "json")
+            .args(command.iter().copied())
             .args(["--state", state.to_str().unwrap()])
+    }
+
+    /// `blobfleet copy SOURCE BLOB_URL/TO --recursive`. `to` is a container and path, or empty.
+    pub(crate) fn copy(&self, source: &str, to: &str) -> Invocation {
+        let to = format!("{}/{to}", self.cloud.blob_url(ACCOUNT));
+        let to = to.trim_end_matches('/');
+        self.command(&["copy", source, to, "--recursive"])
     }
 
     /// The same, with an account SAS in the destination instead of the account's key.

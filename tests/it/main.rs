@@ -23,6 +23,7 @@ mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;
 mod harness;
+mod jobs;
 mod keys;
 mod kill;
 mod moto;

@@ -10,6 +10,8 @@ use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::metrics::Role;
+use crate::pace::Pace;
+use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 
 /// Runs until `shutdown`.
@@ -33,6 +35,8 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         metrics: fleet.metrics.clone(),
         concurrency: cli.copy.concurrency(env),
         retry: RetryPolicy::default(),
+        pace: cli.copy.bytes_per_second()?.map(Pace::new),
+        prompter: Prompter::nobody(),
     };
     tracing::info!("copier ready");
     fleet.run(copier.run(shutdown)).await?;

@@ -8,6 +8,7 @@ use crate::job::{JobId, Root, Scope};
 use crate::message::{
     CopyId, CopyTask, Decided, Ending, Envelope, KeyRange, ListTask, ListedObject, Page,
 };
+use crate::skip::Skip;
 
 /// A listing of one page, as the source gave it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,7 +155,8 @@ fn decided(root: &Root, object: &ListedObject) -> Option<Ending> {
     let named_by_user = matches!(&root.scope, Scope::Object { key, .. } if *key == object.key);
     if object.key.ends_with('/') && !named_by_user {
         return Some(Ending::Skipped {
-            reason: "folder_marker".into(),
+            reason: Skip::FolderMarker.to_string(),
+            message: String::new(),
         });
     }
     root.refused.as_ref().map(|message| Ending::Failed {

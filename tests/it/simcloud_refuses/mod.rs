@@ -5,6 +5,7 @@ mod blob_blocks;
 mod blob_copies;
 mod blob_keys;
 mod blob_names;
+mod s3_objects;
 mod s3_presigned;
 mod s3_regions;
 mod s3_signed;

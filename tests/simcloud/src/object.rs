@@ -13,6 +13,7 @@ pub struct Object {
     pub(crate) content: Content,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) tags: Vec<(String, String)>,
     pub(crate) storage_class: Option<String>,
     pub(crate) restored: bool,
     pub(crate) checksum: bool,
@@ -28,6 +29,7 @@ impl Object {
             content,
             headers: Vec::new(),
             metadata: Vec::new(),
+            tags: Vec::new(),
             storage_class: None,
             restored: false,
             checksum: false,
@@ -60,6 +62,14 @@ impl Object {
     pub fn metadata(mut self, name: &str, value: &str) -> Self {
         self.metadata
             .push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// A tag. S3 takes ten of them, with keys of 1 to 128 and values of 0 to 256 characters; of
+    /// which characters is not checked, so that a test can have some that Azure refuses.
+    #[must_use]
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.tags.push((key.into(), value.into()));
         self
     }
 

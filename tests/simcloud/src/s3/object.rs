@@ -23,14 +23,14 @@ const OVERRIDES: &[(&str, &str)] = &[
     ("response-expires", "expires"),
 ];
 
-/// The answer to HEAD or GET.
+/// The answer to HEAD or GET. The number of tags is told to those alone who may read them.
 pub(crate) fn read(
     parts: &Parts,
     query: &Query,
     object: &Stored,
+    may_read_tags: bool,
 ) -> Result<Response<Body>, Refusal> {
     let head = parts.method == Method::HEAD;
-    check_version(query, object)?;
     if object.is_archived() && !head {
         let message = "The operation is not valid for the object's storage class";
         return Err(Refusal::new(403, "InvalidObjectState", message)
@@ -61,6 +61,13 @@ pub(crate) fn read(
     facts(headers, object, &etag);
     set(headers, "accept-ranges", "bytes");
     if let Some(extra) = object.extra() {
+        if may_read_tags && !extra.tags.is_empty() {
+            set(
+                headers,
+                "x-amz-tagging-count",
+                &extra.tags.len().to_string(),
+            );
+        }
         let wanted = super::header(&parts.headers, "x-amz-checksum-mode")
             .or_else(|| query.get("x-amz-checksum-mode"));
         if let (Some(crc), Some("ENABLED"), true) = (extra.crc64, wanted, whole) {
@@ -89,7 +96,8 @@ pub(crate) fn read(
     Ok(response)
 }
 
-fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
+/// Refuses a version the object is not.
+pub(crate) fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
     let version = object.extra().and_then(|extra| extra.version.as_deref());
     match query.get("versionId") {
         Some("null") if version.is_none() => Ok(()),
@@ -127,7 +135,7 @@ fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
     }
 }
 
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: &str, value: &str) {
     let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
     if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
         headers.insert(name, value);

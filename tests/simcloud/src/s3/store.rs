@@ -61,10 +61,11 @@ enum Etag {
 }
 
 /// What few objects have.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) tags: Vec<(String, String)>,
     pub(crate) storage_class: Option<String>,
     pub(crate) restored: bool,
     pub(crate) crc64: Option<u64>,
@@ -79,6 +80,7 @@ impl Stored {
         let extra = Extra {
             headers: object.headers,
             metadata: object.metadata,
+            tags: object.tags,
             storage_class: object.storage_class,
             restored: object.restored,
             crc64,
@@ -89,7 +91,7 @@ impl Stored {
             modified: object.modified.unwrap_or(now) / 1000 * 1000,
             etag: etag(&content),
             content,
-            extra: extra.is_used().then(|| Arc::new(extra)),
+            extra: (extra != Extra::default()).then(|| Arc::new(extra)),
         }
     }
 
@@ -119,17 +121,6 @@ impl Stored {
     pub(crate) fn is_archived(&self) -> bool {
         let restored = self.extra().is_some_and(|extra| extra.restored);
         matches!(self.storage_class(), "GLACIER" | "DEEP_ARCHIVE") && !restored
-    }
-}
-
-impl Extra {
-    fn is_used(&self) -> bool {
-        !self.headers.is_empty()
-            || !self.metadata.is_empty()
-            || self.storage_class.is_some()
-            || self.crc64.is_some()
-            || self.version.is_some()
-            || self.etag.is_some()
     }
 }
 

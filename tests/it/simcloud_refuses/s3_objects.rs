@@ -1,15 +1,8 @@
 //! What objects can have besides bytes.
 
-use simcloud::{Object, OpKind, SimCloud};
+use simcloud::{Object, OpKind};
 
-use super::{Row, address, call, check_s3, cloud, signer};
-use crate::simcloud_wire::{Answer, Call};
-
-/// Signs a call and sends it.
-async fn signed(cloud: &SimCloud, call: Call) -> Answer {
-    let call = signer(cloud).sign(call);
-    call.send(&address(&cloud.s3_url())).await
-}
+use super::{Row, address, call, check_s3, cloud, signed, signer};
 
 #[tokio::test]
 async fn tags() {

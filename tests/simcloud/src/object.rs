@@ -7,6 +7,13 @@ use bytes::Bytes;
 use crate::clock::unix_millis;
 use crate::content::Content;
 
+/// How far the restoration of an archived object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restore {
+    Ongoing,
+    Done,
+}
+
 /// An S3 object to be put.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -15,7 +22,8 @@ pub struct Object {
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) storage_class: Option<String>,
-    pub(crate) restored: bool,
+    pub(crate) archive_status: Option<String>,
+    pub(crate) restore: Option<Restore>,
     pub(crate) checksum: bool,
     pub(crate) etag: Option<String>,
     pub(crate) version: Option<String>,
@@ -31,7 +39,8 @@ impl Object {
             metadata: Vec::new(),
             tags: Vec::new(),
             storage_class: None,
-            restored: false,
+            archive_status: None,
+            restore: None,
             checksum: false,
             etag: None,
             version: None,
@@ -80,10 +89,25 @@ impl Object {
         self
     }
 
-    /// An archived object that is restored for the time being.
+    /// Where an INTELLIGENT_TIERING object was archived: ARCHIVE_ACCESS or DEEP_ARCHIVE_ACCESS;
+    /// it cannot be read then. Only HEAD tells this, a listing does not.
+    #[must_use]
+    pub fn archive_status(mut self, status: &str) -> Self {
+        self.archive_status = Some(status.into());
+        self
+    }
+
+    /// An archived object that is restored until 2040 and can be read.
     #[must_use]
     pub fn restored(mut self) -> Self {
-        self.restored = true;
+        self.restore = Some(Restore::Done);
+        self
+    }
+
+    /// An archived object whose restoration is under way; it cannot be read yet.
+    #[must_use]
+    pub fn restoring(mut self) -> Self {
+        self.restore = Some(Restore::Ongoing);
         self
     }
 

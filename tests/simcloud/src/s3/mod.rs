@@ -103,7 +103,7 @@ impl Request {
         match self.kind {
             OpKind::GetBucketLocation => Ok(buckets::location(&bucket.region)),
             OpKind::HeadBucket => Ok(region_reply(&bucket.region)),
-            OpKind::ListObjects => list::page(&self.address.bucket, bucket, &self.query),
+            OpKind::ListObjects => list::page(&self.address.bucket, bucket, parts, &self.query),
             _ => {
                 let object = bucket.keys.get(&self.address.key).ok_or_else(|| {
                     Refusal::new(404, "NoSuchKey", "The specified key does not exist.")

@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::clock::http_date;
 use crate::conditions::Conditions;
 use crate::crc;
+use crate::object::Restore;
 use crate::query::Query;
 use crate::range::{self, Range};
 use crate::refusal::Refusal;
@@ -32,9 +33,7 @@ pub(crate) fn read(
 ) -> Result<Response<Body>, Refusal> {
     let head = parts.method == Method::HEAD;
     if object.is_archived() && !head {
-        let message = "The operation is not valid for the object's storage class";
-        return Err(Refusal::new(403, "InvalidObjectState", message)
-            .element("StorageClass", object.storage_class()));
+        return Err(archived(object));
     }
     let etag = object.etag();
     let conditions = Conditions::read(&parts.headers);
@@ -96,6 +95,16 @@ pub(crate) fn read(
     Ok(response)
 }
 
+fn archived(object: &Stored) -> Refusal {
+    let message = "The operation is not valid for the object's storage class";
+    let refusal = Refusal::new(403, "InvalidObjectState", message)
+        .element("StorageClass", object.storage_class());
+    match object.archive_status() {
+        Some(tier) => refusal.element("AccessTier", tier),
+        None => refusal,
+    }
+}
+
 /// Refuses a version the object is not.
 pub(crate) fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
     let version = object.extra().and_then(|extra| extra.version.as_deref());
@@ -129,9 +138,17 @@ fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
     if let Some(version) = &extra.version {
         set(headers, "x-amz-version-id", version);
     }
-    if extra.restored {
-        let restored = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
-        set(headers, "x-amz-restore", restored);
+    if let Some(tier) = &extra.archive_status {
+        set(headers, "x-amz-archive-status", tier);
+    }
+    match extra.restore {
+        Some(Restore::Ongoing) => set(headers, "x-amz-restore", "ongoing-request=\"true\""),
+        Some(Restore::Done) => {
+            let restored =
+                "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
+            set(headers, "x-amz-restore", restored);
+        }
+        None => {}
     }
 }
 

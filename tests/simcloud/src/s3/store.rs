@@ -8,7 +8,7 @@ use std::sync::Arc;
 use md5::{Digest as _, Md5};
 
 use crate::content::{Content, mix};
-use crate::object::Object;
+use crate::object::{Object, Restore};
 
 /// Generated objects up to this size have the MD5 of their bytes as ETag; larger ones have the
 /// ETag of a multipart upload, which no one can check.
@@ -67,7 +67,8 @@ pub(crate) struct Extra {
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) storage_class: Option<String>,
-    pub(crate) restored: bool,
+    pub(crate) archive_status: Option<String>,
+    pub(crate) restore: Option<Restore>,
     pub(crate) crc64: Option<u64>,
     pub(crate) version: Option<String>,
     etag: Option<String>,
@@ -82,7 +83,8 @@ impl Stored {
             metadata: object.metadata,
             tags: object.tags,
             storage_class: object.storage_class,
-            restored: object.restored,
+            archive_status: object.archive_status,
+            restore: object.restore,
             crc64,
             version: object.version,
             etag: object.etag,
@@ -119,8 +121,21 @@ impl Stored {
 
     /// Whether it must be restored before it can be read.
     pub(crate) fn is_archived(&self) -> bool {
-        let restored = self.extra().is_some_and(|extra| extra.restored);
-        matches!(self.storage_class(), "GLACIER" | "DEEP_ARCHIVE") && !restored
+        let restored = self.restore() == Some(Restore::Done);
+        let archived = match self.storage_class() {
+            "GLACIER" | "DEEP_ARCHIVE" => true,
+            "INTELLIGENT_TIERING" => self.archive_status().is_some(),
+            _ => false,
+        };
+        archived && !restored
+    }
+
+    pub(crate) fn restore(&self) -> Option<Restore> {
+        self.extra().and_then(|extra| extra.restore)
+    }
+
+    pub(crate) fn archive_status(&self) -> Option<&str> {
+        self.extra()?.archive_status.as_deref()
     }
 }
 

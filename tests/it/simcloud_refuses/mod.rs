@@ -6,6 +6,7 @@ mod blob_copies;
 mod blob_keys;
 mod blob_names;
 mod s3_archived;
+mod s3_customer_keys;
 mod s3_objects;
 mod s3_presigned;
 mod s3_regions;

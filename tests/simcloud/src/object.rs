@@ -24,6 +24,7 @@ pub struct Object {
     pub(crate) storage_class: Option<String>,
     pub(crate) archive_status: Option<String>,
     pub(crate) restore: Option<Restore>,
+    pub(crate) customer_key: Option<[u8; 32]>,
     pub(crate) checksum: bool,
     pub(crate) etag: Option<String>,
     pub(crate) version: Option<String>,
@@ -41,6 +42,7 @@ impl Object {
             storage_class: None,
             archive_status: None,
             restore: None,
+            customer_key: None,
             checksum: false,
             etag: None,
             version: None,
@@ -108,6 +110,14 @@ impl Object {
     #[must_use]
     pub fn restoring(mut self) -> Self {
         self.restore = Some(Restore::Ongoing);
+        self
+    }
+
+    /// Encrypts the object with a key that every HEAD and GET must bring (SSE-C); its ETag is no
+    /// MD5 then.
+    #[must_use]
+    pub fn customer_key(mut self, key: [u8; 32]) -> Self {
+        self.customer_key = Some(key);
         self
     }
 

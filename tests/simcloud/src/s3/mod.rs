@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod auth;
 mod buckets;
+mod customer_key;
 mod list;
 mod object;
 pub(crate) mod store;

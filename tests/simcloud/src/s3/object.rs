@@ -4,6 +4,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response};
 
+use super::customer_key;
 use super::store::Stored;
 use crate::body::Body;
 use crate::clock::http_date;
@@ -32,6 +33,8 @@ pub(crate) fn read(
     may_read_tags: bool,
 ) -> Result<Response<Body>, Refusal> {
     let head = parts.method == Method::HEAD;
+    let key = object.extra().and_then(|extra| extra.customer_key.as_ref());
+    customer_key::check(&parts.headers, key)?;
     if object.is_archived() && !head {
         return Err(archived(object));
     }
@@ -134,6 +137,9 @@ fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
     }
     for (name, value) in &extra.metadata {
         set(headers, &format!("x-amz-meta-{name}"), value);
+    }
+    if let Some(key) = &extra.customer_key {
+        customer_key::echo(headers, key);
     }
     if let Some(version) = &extra.version {
         set(headers, "x-amz-version-id", version);

@@ -69,6 +69,7 @@ pub(crate) struct Extra {
     pub(crate) storage_class: Option<String>,
     pub(crate) archive_status: Option<String>,
     pub(crate) restore: Option<Restore>,
+    pub(crate) customer_key: Option<[u8; 32]>,
     pub(crate) crc64: Option<u64>,
     pub(crate) version: Option<String>,
     etag: Option<String>,
@@ -85,6 +86,7 @@ impl Stored {
             storage_class: object.storage_class,
             archive_status: object.archive_status,
             restore: object.restore,
+            customer_key: object.customer_key,
             crc64,
             version: object.version,
             etag: object.etag,
@@ -102,7 +104,16 @@ impl Stored {
         if let Some(etag) = self.extra().and_then(|extra| extra.etag.as_deref()) {
             return format!("\"{etag}\"");
         }
+        let encrypted = self
+            .extra()
+            .is_some_and(|extra| extra.customer_key.is_some());
         match self.etag {
+            Etag::Md5(digest) if encrypted => {
+                format!(
+                    "\"{:032x}\"",
+                    u128::from_be_bytes(Md5::digest(digest).into())
+                )
+            }
             Etag::Md5(digest) => format!("\"{:032x}\"", u128::from_be_bytes(digest)),
             Etag::Parts(hash, parts) => format!("\"{hash:016x}{:016x}-{parts}\"", mix(hash)),
         }

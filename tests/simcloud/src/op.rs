@@ -33,6 +33,8 @@ kinds! {
     HeadObject,
     /// S3: bytes of an object.
     GetObject,
+    /// S3: tags of an object.
+    GetObjectTagging,
     /// Blob: all containers.
     ListContainers,
     /// Blob: settings of the service.
@@ -74,7 +76,7 @@ kinds! {
 impl OpKind {
     /// Whether it is one of S3's.
     pub fn is_s3(self) -> bool {
-        self <= Self::GetObject
+        self <= Self::GetObjectTagging
     }
 }
 

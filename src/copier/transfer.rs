@@ -102,9 +102,10 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
     })
 }
 
-/// When the job was submitted, by the destination's clock.
+/// The first second in which the job may have written, by the destination's clock; a job of this
+/// kind waits two seconds before it begins.
 fn begun(passage: &Passage, spec: &JobSpec, found: Option<&BlobProperties>) -> i64 {
-    let submitted = spec.submitted_at_ms.div_euclid(1000);
+    let submitted = spec.submitted_at_ms.div_euclid(1000).saturating_add(1);
     let here = passage.clients.clock.unix_seconds();
     match found.and_then(|found| found.date) {
         Some(there) => submitted.saturating_add(there.saturating_sub(here)),

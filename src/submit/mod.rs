@@ -5,19 +5,25 @@ pub mod roots;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{CopyOptions, JobId, JobSpec, Root};
+use crate::job::{CopyOptions, JobId, JobSpec, Overwrite, Root};
 use crate::source::client::{BucketRef, ListRequest, Source};
 use crate::source::url::{Level, SourceUrl};
 use roots::{Bucket, Layout};
 
 /// Buckets whose region is asked for at a time.
 const REGION_LOOKUPS: usize = 16;
+
+/// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
+/// in whole seconds, and what the job wrote itself must be younger than its submission.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Which part of the source the user picked by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -88,6 +94,9 @@ impl Request {
                 ]
             }
         };
+        if self.options.overwrite != Overwrite::True {
+            tokio::time::sleep(SETTLE).await;
+        }
         Ok(JobSpec {
             id,
             source: self.source.identity(),

@@ -161,7 +161,7 @@ async fn keys_no_url_library_can_carry_are_asked_for_as_they_are_but_never_by_az
         let read = source.read(&bucket(), key, &head, 0..3, limit).await;
         let body = read.unwrap().chunk().await.unwrap().unwrap();
         assert_eq!(&body[..], b"abc");
-        for asked in server.asked().split_off(server.asked().len() - 2) {
+        for asked in server.asked() {
             assert_eq!(asked.path(), format!("/bkt/{key}"));
             assert!(
                 asked

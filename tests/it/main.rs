@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod azcopy;
+mod azcopy_equality;
 mod azurite;
 mod bad_input;
 mod blob_semantics;

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::complaint;
+use crate::config::{self, complaint};
 use crate::failure::{Failure, Reason, Result};
 use crate::logging;
 
@@ -30,7 +30,7 @@ where
     C: Parser + LogLevel,
     F: Future<Output = Result<u8>>,
 {
-    match C::try_parse() {
+    match config::parse::<C>() {
         Ok(cli) => match logging::start(cli.log_level()) {
             Ok(()) => run(|shutdown| work(cli, shutdown)),
             Err(failure) => failed(&failure),

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::wiring::{AWS_HOME, Wiring};
-use crate::config::{CopierCli, Env, given};
+use crate::config::{CopierCli, Env};
 use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
@@ -17,9 +17,8 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = given(&cli.destination)
-        .map(DestinationUrl::parse)
-        .transpose()?;
+    let destination = cli.destination.as_deref();
+    let destination = destination.map(DestinationUrl::parse).transpose()?;
     cli.copy.options()?;
     let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;

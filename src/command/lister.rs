@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
-use crate::config::{Env, ListerCli, given};
+use crate::config::{Env, ListerCli};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
@@ -29,10 +29,9 @@ const LOW_MARK: u64 = 20_000;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = given(&cli.destination)
-        .map(DestinationUrl::parse)
-        .transpose()?;
-    let request = match (given(&cli.source), given(&cli.destination)) {
+    let places = (cli.source.as_deref(), cli.destination.as_deref());
+    let destination = places.1.map(DestinationUrl::parse).transpose()?;
+    let request = match places {
         (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
         (Some(_), None) => {
             return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));

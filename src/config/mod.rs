@@ -2,8 +2,8 @@
 //! socket is opened.
 //!
 //! Every flag `--flag-name` has the environment variable `BLOBFLEET_FLAG_NAME`; its value is never
-//! shown in help. Flags that are on or off also take `=true` and `=false`, as AzCopy's scripts
-//! write them.
+//! shown in help, and set to nothing it is unset. Flags that are on or off also take `=true` and
+//! `=false`, as AzCopy's scripts write them.
 
 mod args;
 mod complaint;
@@ -11,8 +11,11 @@ mod sizes;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
+use clap::{Command, Parser};
 use etcetera::BaseStrategy;
 
 pub use args::{
@@ -37,9 +40,26 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A value that was given; a variable set to nothing is none.
-pub fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
+/// Reads a program's command line and environment; a variable set to nothing is unset.
+///
+/// # Errors
+/// What clap finds wrong, or a request for help.
+pub fn parse<C: Parser>() -> clap::error::Result<C> {
+    let matches = without_empty_variables(C::command()).try_get_matches();
+    matches.and_then(|mut matches| {
+        C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut C::command()))
+    })
+}
+
+/// Docker Compose passes on as empty what nobody has set; clap would take that for a value.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// A lookup into an environment.

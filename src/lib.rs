@@ -33,6 +33,7 @@ pub mod lister;
 mod logging;
 pub mod message;
 pub mod metrics;
+mod patience;
 pub mod process;
 pub mod reporter;
 pub mod retry;

@@ -27,6 +27,7 @@ mod keys;
 mod kill;
 mod moto;
 mod parts;
+mod planning;
 mod power;
 mod prometheus;
 mod rabbitmq;

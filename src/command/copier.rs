@@ -21,6 +21,9 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
     let destination = destination.map(DestinationUrl::parse).transpose()?;
     cli.copy.options()?;
     let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
+    if let Some(destination) = &destination {
+        wiring.check_destination(destination).await?;
+    }
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let copier = Copier {

@@ -42,6 +42,9 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         .as_ref()
         .map_or(AWS_HOME, |request| request.source.home_region());
     let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
+    if let Some(destination) = &destination {
+        wiring.check_destination(destination).await?;
+    }
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let job = match &request {

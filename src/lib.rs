@@ -35,6 +35,7 @@ mod logging;
 pub mod message;
 pub mod metrics;
 pub mod pace;
+mod patience;
 pub mod process;
 pub mod prompt;
 pub mod reporter;

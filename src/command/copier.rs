@@ -19,13 +19,13 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
-        .map(DestinationUrl::parse)
-        .transpose()?;
+    let destination = cli.destination.as_deref();
+    let destination = destination.map(DestinationUrl::parse).transpose()?;
     cli.copy.options()?;
     let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
+    if let Some(destination) = &destination {
+        wiring.check_destination(destination).await?;
+    }
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let copier = Copier {

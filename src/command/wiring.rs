@@ -9,6 +9,7 @@ use crate::destination::client::Destination;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{Roots, Transport};
+use crate::patience::patiently;
 use crate::source::client::Source;
 use crate::source::credentials::Credentials;
 use crate::source::customer_key::CustomerKey;
@@ -83,13 +84,16 @@ impl Wiring {
     /// Makes sure that the account is there and takes the credential, before anything is begun.
     pub(super) async fn check_destination(&self, destination: &DestinationUrl) -> Result<()> {
         let account = destination.account_url();
-        let auth = self
-            .login
-            .resolve(account, self.http.usual(), &self.clock)?;
-        auth.prepare().await?;
-        Destination::new(account, auth, self.http.usual().clone(), self.clock.clone())?
-            .check_access(destination.container().unwrap_or(ROOT_CONTAINER))
-            .await
+        let container = destination.container().unwrap_or(ROOT_CONTAINER);
+        let http = self.http.usual();
+        let auth = self.login.resolve(account, http, &self.clock)?;
+        let clock = self.clock.clone();
+        let client = Destination::new(account, auth.clone(), http.clone(), clock)?;
+        patiently(async || {
+            auth.prepare().await?;
+            client.check_access(container).await
+        })
+        .await
     }
 
     /// Clients for the jobs of this process.

@@ -1,5 +1,6 @@
 //! Submitting: from what the user typed to a job every role agrees on.
 
+mod asking;
 mod identity;
 pub mod roots;
 #[cfg(test)]
@@ -14,8 +15,9 @@ use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{CopyOptions, JobId, JobSpec, Overwrite, Root};
-use crate::source::client::{BucketRef, ListRequest, Source};
+use crate::source::client::{BucketRef, Source};
 use crate::source::url::{Level, SourceUrl};
+use asking::Asking;
 use roots::{Bucket, Layout};
 
 /// Buckets whose region is asked for at a time.
@@ -63,11 +65,13 @@ impl Request {
         JobId::new(format!("{}-{run}", self.identity()))
     }
 
-    /// Looks at the source and decides what is listed and where it goes.
+    /// Looks at the source and decides what is listed and where it goes. What S3 does not answer for
+    /// the moment it is asked again, for some seconds.
     ///
     /// # Errors
     /// The source cannot be reached, does not exist or refuses us; or the request makes no sense.
     pub async fn plan(&self, source: &Source, id: JobId, now_ms: i64) -> Result<JobSpec> {
+        let source = Asking(source);
         let roots = match &self.source.level {
             Level::Service => self.many(source, |_| true).await?,
             Level::BucketPattern(pattern) => {
@@ -78,7 +82,7 @@ impl Request {
                 let mut names = ContainerNames::default();
                 let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
                 // What may not be listed is refused now rather than as a range of the job.
-                has_objects(source, &bucket, "").await?;
+                source.has_objects(&place(&bucket), "").await?;
                 vec![root]
             }
             Level::Path {
@@ -117,7 +121,7 @@ impl Request {
         }
     }
 
-    async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
+    async fn bucket(&self, source: Asking<'_>, name: &str) -> Result<Bucket> {
         let region = source.bucket_region(name).await?;
         Ok(Bucket {
             name: name.to_owned(),
@@ -128,25 +132,22 @@ impl Request {
     /// An object if there is one of exactly this key, else a directory.
     async fn path(
         &self,
-        source: &Source,
+        source: Asking<'_>,
         bucket: &Bucket,
         key: &str,
         version: Option<&str>,
         directory: bool,
     ) -> Result<Root> {
         let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
+        let place = place(bucket);
         let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if directory || self.source.contents_only {
             let root = as_directory()?;
-            return match has_objects(source, bucket, &prefix).await? {
+            return match source.has_objects(&place, &prefix).await? {
                 true => Ok(root),
                 false => Err(nothing(bucket, &format!("no object below {prefix}"))),
             };
         }
-        let place = BucketRef {
-            name: bucket.name.clone(),
-            region: bucket.region.clone(),
-        };
         let failure = match source.head(&place, key, version).await {
             Ok(_) => return roots::object(bucket, key, version, &self.destination),
             Err(failure) => failure,
@@ -157,7 +158,7 @@ impl Request {
         ) {
             return Err(failure);
         }
-        match has_objects(source, bucket, &prefix).await {
+        match source.has_objects(&place, &prefix).await {
             Ok(true) => as_directory(),
             _ if failure.reason == Reason::SourceDenied => Err(failure),
             Err(failure) => Err(failure),
@@ -168,7 +169,7 @@ impl Request {
         }
     }
 
-    async fn many(&self, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
+    async fn many(&self, source: Asking<'_>, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
         let filter = self.source.region.as_deref();
         let mut listed = source.list_buckets(filter).await?;
         listed.retain(|bucket| wanted(&bucket.name));
@@ -214,20 +215,11 @@ impl Request {
     }
 }
 
-/// Is there any object under a prefix? One request.
-async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
-    let place = BucketRef {
+fn place(bucket: &Bucket) -> BucketRef {
+    BucketRef {
         name: bucket.name.clone(),
         region: bucket.region.clone(),
-    };
-    let request = ListRequest {
-        prefix,
-        after: None,
-        delimiter: false,
-        max_keys: 1,
-    };
-    let page = source.list_page(&place, &request).await?;
-    Ok(!page.objects.is_empty())
+    }
 }
 
 fn nothing(bucket: &Bucket, what: &str) -> Failure {

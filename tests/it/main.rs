@@ -29,6 +29,7 @@ mod kill;
 mod moto;
 mod overwrite;
 mod parts;
+mod planning;
 mod power;
 mod prometheus;
 mod properties;

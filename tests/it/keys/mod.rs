@@ -6,7 +6,6 @@ mod relayed;
 mod rewritten;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use blobfleet::reporter::ledger::{EndingKind, EndingLine};
 use simcloud::{ACCOUNT, Config, Content, Object};

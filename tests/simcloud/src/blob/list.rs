@@ -8,6 +8,7 @@ use hyper::Response;
 
 use super::request::Request;
 use super::store::{Blob, Committed, Container};
+use super::tags;
 use super::write::set;
 use crate::body::Body;
 use crate::clock::http_date;
@@ -208,15 +209,10 @@ fn entry(xml: &mut String, name: &str, blob: Option<&Committed>, wanted: &Wanted
         }
         xml.push_str("</Metadata>");
     }
-    if let (Some(tags), true) = (blob.and_then(|blob| blob.tags.as_deref()), wanted.tags) {
-        xml.push_str("<Tags><TagSet>");
-        for (key, value) in Query::parse(tags).unwrap_or_default().iter() {
-            xml.push_str("<Tag>");
-            element(xml, "Key", key);
-            element(xml, "Value", value);
-            xml.push_str("</Tag>");
-        }
-        xml.push_str("</TagSet></Tags>");
+    if let Some(blob) = blob.filter(|blob| wanted.tags && !blob.tags.is_empty()) {
+        xml.push_str("<Tags>");
+        tags::push_set(xml, &blob.tags);
+        xml.push_str("</Tags>");
     }
     xml.push_str("</Blob>");
 }

@@ -8,7 +8,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::names;
 use super::request::Request;
-use super::store::{Committed, not_found, not_met};
+use super::store::{Committed, archived, not_found, not_met};
 use super::write::{properties, set};
 use crate::body::Body;
 use crate::clock::http_date;
@@ -56,6 +56,9 @@ pub(crate) fn get(
         }
         set(&mut response, "content-length", &blob.length.to_string());
         return Ok(response);
+    }
+    if blob.is_archived() {
+        return Err(archived());
     }
     let whole = Range {
         start: 0,
@@ -109,9 +112,8 @@ fn facts(response: &mut Response<Body>, blob: &Committed, ranged: bool) {
     set(response, "etag", &blob.stamp.etag());
     set(response, "last-modified", &http_date(blob.stamp.modified));
     set(response, "x-ms-creation-time", &http_date(blob.created));
-    if let Some(tags) = &blob.tags {
-        let count = tags.split('&').count().to_string();
-        set(response, "x-ms-tag-count", &count);
+    if !blob.tags.is_empty() {
+        set(response, "x-ms-tag-count", &blob.tags.len().to_string());
     }
     add_metadata(response, &blob.metadata);
 }

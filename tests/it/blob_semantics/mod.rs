@@ -33,6 +33,22 @@ async fn containers(at: &Endpoint) {
         .await;
 }
 
+/// What the account is, asked of itself, a container and a blob that is not there.
+async fn account(at: &Endpoint) {
+    for place in ["/", "/box", "/box/none"] {
+        for method in ["GET", "HEAD"] {
+            let call = at.call(method, &format!("{place}?comp=properties&restype=account"));
+            let told = at.expect(place, call, 200, "").await;
+            assert_eq!(told.header("x-ms-account-kind"), Some("StorageV2"));
+            assert!(told.header("x-ms-sku-name").is_some(), "{method} {place}");
+            let hierarchical = told.header("x-ms-is-hns-enabled");
+            if at.exact || place == "/" {
+                assert_eq!(hierarchical, Some("false"), "{method} {place}");
+            }
+        }
+    }
+}
+
 async fn whole_blobs(at: &Endpoint) {
     let put = at
         .blob("a%20b%2Bc/%C3%A4", TEXT)
@@ -260,6 +276,7 @@ async fn listing_and_deleting(at: &Endpoint) {
 /// Everything, in order: the first function makes the container the others use.
 async fn suite(at: &Endpoint) {
     containers(at).await;
+    account(at).await;
     whole_blobs(at).await;
     conditions(at).await;
     blocks(at).await;

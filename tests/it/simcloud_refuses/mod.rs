@@ -3,6 +3,7 @@
 
 mod blob_blocks;
 mod blob_copies;
+mod blob_hierarchy;
 mod blob_keys;
 mod blob_names;
 mod blob_tags;

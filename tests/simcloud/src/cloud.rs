@@ -230,7 +230,8 @@ impl SimCloud {
         self.insert_account(name, false);
     }
 
-    /// A storage account with a hierarchical namespace, as Get Account Information tells it.
+    /// A storage account with a hierarchical namespace, as Get Account Information tells it:
+    /// blobs lie in directories, and no path is both.
     pub fn add_hierarchical_account(&self, name: &str) {
         self.insert_account(name, true);
     }
@@ -304,11 +305,22 @@ impl SimCloud {
     pub fn add_container(&self, account: &str, container: &str) {
         let stamp = self.state.stamp();
         if let Some(account) = lock(&self.state.blob).accounts.get_mut(account) {
+            let hierarchical = account.hierarchical;
             let container = account.containers.entry(container.to_owned());
             container.or_insert_with(|| Container {
                 stamp,
+                hierarchical,
                 ..Container::default()
             });
+        }
+    }
+
+    /// A directory, and those it lies in, as if made by the Data Lake service. In an account
+    /// without a hierarchical namespace nothing is made.
+    pub fn add_directory(&self, account: &str, container: &str, path: &str) {
+        let stamp = self.state.stamp();
+        if let Ok(container) = lock(&self.state.blob).container(account, container) {
+            container.make_parents(&format!("{path}/"), stamp);
         }
     }
 }

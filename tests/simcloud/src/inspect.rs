@@ -145,6 +145,16 @@ impl SimCloud {
             .collect()
     }
 
+    /// The directories of a container, in the order of their paths.
+    pub fn directories(&self, account: &str, container: &str) -> Vec<String> {
+        let mut store = lock(&self.state.blob);
+        let container = store.container(account, container).ok();
+        let directories = container.into_iter().flat_map(|one| one.directories.keys());
+        directories
+            .map(|path| path.trim_end_matches('/').to_owned())
+            .collect()
+    }
+
     /// How often a blob was completely written, deleted or not.
     pub fn writes(&self, account: &str, container: &str, name: &str) -> u32 {
         self.with_blob(account, container, name, |blob| blob.writes)

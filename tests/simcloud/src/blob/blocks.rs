@@ -108,6 +108,7 @@ fn block_id(request: &Request, parts: &Parts) -> Result<Box<[u8]>, Refusal> {
 fn check_room(state: &State, request: &Request, id: &[u8]) -> Result<(), Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
+    container.check_path(&request.name)?;
     match container.blobs.get(&request.name) {
         Some(blob) => may_stage(blob, id),
         None => Ok(()),
@@ -148,6 +149,7 @@ fn stage(
 ) -> Result<(), Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
+    container.check_path(&request.name)?;
     let blob = container.blobs.entry(request.name.clone()).or_default();
     may_stage(blob, &id)?;
     let block = Block {

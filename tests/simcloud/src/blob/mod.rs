@@ -6,6 +6,7 @@ mod blocks;
 mod containers;
 mod copy;
 pub(crate) mod grant;
+mod hierarchy;
 mod list;
 mod names;
 mod read;
@@ -72,6 +73,9 @@ impl Request {
         let grant = auth::authenticate(self, parts, account, secure, state.clock.now())?;
         let tags = parts.headers.contains_key("x-ms-tags");
         grant.check(self.kind, &self.version, tags)?;
+        if account.hierarchical {
+            hierarchy::check(self, parts)?;
+        }
         Ok(grant)
     }
 }

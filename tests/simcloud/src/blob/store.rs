@@ -59,6 +59,9 @@ pub(crate) struct Container {
     pub(crate) stamp: Stamp,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) blobs: BTreeMap<String, Blob>,
+    pub(crate) hierarchical: bool,
+    /// Of a hierarchical account; each with a slash at its end.
+    pub(crate) directories: BTreeMap<String, Stamp>,
 }
 
 #[derive(Debug, Default)]
@@ -207,6 +210,7 @@ impl Container {
         conditions: &Conditions,
         may_overwrite: bool,
     ) -> Result<(), Refusal> {
+        self.check_path(name)?;
         self.may_write(name, conditions, may_overwrite)?;
         match self.committed(name) {
             Ok(existing) if existing.is_archived() => Err(archived()),
@@ -216,6 +220,7 @@ impl Container {
 
     /// Replaces the blob; uncommitted blocks are gone.
     pub(crate) fn put(&mut self, name: &str, committed: Committed) {
+        self.make_parents(name, committed.stamp);
         let blob = self.blobs.entry(name.to_owned()).or_default();
         blob.committed = Some(Box::new(committed));
         blob.uncommitted = BTreeMap::new();

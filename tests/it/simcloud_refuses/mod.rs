@@ -3,8 +3,11 @@
 
 mod blob_blocks;
 mod blob_copies;
+mod blob_hierarchy;
 mod blob_keys;
 mod blob_names;
+mod blob_tags;
+mod blob_tiers;
 mod s3_archived;
 mod s3_customer_keys;
 mod s3_objects;

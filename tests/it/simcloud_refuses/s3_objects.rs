@@ -1,16 +1,21 @@
 //! What objects can have besides bytes.
 
-use simcloud::{Object, OpKind};
+use simcloud::{Object, OpKind, SimCloud};
 
 use super::{Row, address, call, check_s3, cloud, signed, signer};
 
-#[tokio::test]
-async fn tags() {
+async fn with_tags() -> SimCloud {
     let cloud = cloud().await;
-    let tagged = || Object::bytes("hello").tag("colour", "blue & <red>");
-    let tagged = || tagged().tag("Länge", "");
-    cloud.put_object("photos", "tagged", tagged());
-    cloud.put_object("open", "tagged", tagged());
+    for bucket in ["photos", "open"] {
+        let object = Object::bytes("hello").tag("colour", "blue & <red>");
+        cloud.put_object(bucket, "tagged", object.tag("Länge", ""));
+    }
+    cloud
+}
+
+#[tokio::test]
+async fn requests_for_tags() {
+    let cloud = with_tags().await;
     let sign = signer(&cloud);
     let get = |target: &str| call(&cloud, "GET", target);
     let mut later = sign.sign(get("/photos/tagged"));
@@ -63,7 +68,12 @@ async fn tags() {
     check_s3(&cloud, rows).await;
     assert_eq!(cloud.requests(OpKind::GetObjectTagging), 8);
     assert_eq!(cloud.refused(OpKind::GetObjectTagging), 4);
+}
 
+#[tokio::test]
+async fn tags_are_told_and_counted() {
+    let cloud = with_tags().await;
+    let get = |target: &str| call(&cloud, "GET", target);
     let set = signed(&cloud, get("/photos/tagged?tagging")).await;
     let inner = set.element("TagSet").unwrap();
     assert_eq!(

@@ -71,6 +71,10 @@ kinds! {
     SetBlobMetadata,
     /// Blob: replaces the properties.
     SetBlobProperties,
+    /// Blob: index tags of a blob.
+    GetBlobTags,
+    /// Blob: replaces the index tags.
+    SetBlobTags,
 }
 
 impl OpKind {

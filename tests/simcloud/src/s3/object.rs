@@ -39,17 +39,7 @@ pub(crate) fn read(
         return Err(archived(object));
     }
     let etag = object.etag();
-    let conditions = Conditions::read(&parts.headers);
-    let failed = || {
-        let message = "At least one of the pre-conditions you specified did not hold";
-        Refusal::new(412, "PreconditionFailed", message)
-    };
-    if conditions.wants_other(&etag, object.modified) {
-        return Err(failed());
-    }
-    if conditions.has_this(&etag, object.modified) {
-        return Err(Refusal::new(304, "NotModified", "Not Modified").header("etag", etag));
-    }
+    check_conditions(&parts.headers, &etag, object.modified)?;
     let length = object.content.length();
     let range = range::read(&parts.headers, "range", length).map_err(|()| {
         let message = "The requested range is not satisfiable";
@@ -96,6 +86,18 @@ pub(crate) fn read(
         *response.body_mut() = Body::range(object.content.clone(), start, end);
     }
     Ok(response)
+}
+
+fn check_conditions(headers: &HeaderMap, etag: &str, modified: u64) -> Result<(), Refusal> {
+    let conditions = Conditions::read(headers);
+    if conditions.wants_other(etag, modified) {
+        let message = "At least one of the pre-conditions you specified did not hold";
+        return Err(Refusal::new(412, "PreconditionFailed", message));
+    }
+    if conditions.has_this(etag, modified) {
+        return Err(Refusal::new(304, "NotModified", "Not Modified").header("etag", etag));
+    }
+    Ok(())
 }
 
 fn archived(object: &Stored) -> Refusal {

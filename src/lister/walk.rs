@@ -94,6 +94,7 @@ impl Lister {
                     etag: head.etag,
                     modified: head.modified,
                     version: version.clone(),
+                    storage_class: head.storage_class,
                 };
                 Ok(Listing {
                     objects: vec![object],
@@ -120,6 +121,7 @@ impl Lister {
                     etag: object.etag,
                     modified: object.modified,
                     version: None,
+                    storage_class: object.storage_class,
                 });
                 Ok(Listing {
                     objects: objects.collect(),

@@ -155,6 +155,7 @@ fn decided(root: &Root, object: &ListedObject) -> Option<Ending> {
     if object.key.ends_with('/') && !named_by_user {
         return Some(Ending::Skipped {
             reason: "folder_marker".into(),
+            message: String::new(),
         });
     }
     root.refused.as_ref().map(|message| Ending::Failed {

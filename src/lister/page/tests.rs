@@ -37,6 +37,7 @@ fn listing(keys: &[&str], next_after: Option<&str>) -> Listing {
         etag: None,
         modified: 0,
         version: None,
+        storage_class: None,
     };
     Listing {
         objects: keys.iter().map(object).collect(),

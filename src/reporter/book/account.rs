@@ -212,7 +212,7 @@ fn count(totals: &mut Totals, ending: &Ending) {
             totals.copied += 1;
             totals.copied_bytes += bytes;
         }
-        Ending::Skipped { reason } => {
+        Ending::Skipped { reason, .. } => {
             totals.skipped += 1;
             *totals.skipped_by_reason.entry(reason.clone()).or_default() += 1;
         }

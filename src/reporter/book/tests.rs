@@ -155,6 +155,7 @@ fn what_the_lister_decided_is_booked_with_its_page() {
     };
     let skipped = Ending::Skipped {
         reason: "folder_marker".into(),
+        message: String::new(),
     };
     let failed = Ending::Failed {
         reason: Reason::ContainerRejected,

@@ -26,6 +26,7 @@ pub struct Filter {
     exclude_regex: Vec<Regex>,
     after: Option<i64>,
     before: Option<i64>,
+    begins_with: String,
 }
 
 impl Filter {
@@ -34,7 +35,12 @@ impl Filter {
     /// # Errors
     /// [`Reason::Usage`]: a glob or regular expression that is none.
     pub fn new(filters: &Filters) -> Result<Self> {
+        let begins_with = match &filters.include_regex[..] {
+            [only] => literal::prefix(only).unwrap_or_default(),
+            _ => String::new(),
+        };
         Ok(Self {
+            begins_with,
             include_pattern: globs("--include-pattern", &filters.include_pattern)?,
             exclude_pattern: globs("--exclude-pattern", &filters.exclude_pattern)?,
             exclude_path: filters.exclude_path.clone(),
@@ -61,11 +67,8 @@ impl Filter {
     }
 
     /// What every path that is admitted begins with; empty where nothing is certain.
-    pub fn begins_with(&self) -> String {
-        match &self.include_regex[..] {
-            [only] => literal::prefix(only.as_str()).unwrap_or_default(),
-            _ => String::new(),
-        }
+    pub fn begins_with(&self) -> &str {
+        &self.begins_with
     }
 
     /// The shortest beginning of the path that no path is admitted with.

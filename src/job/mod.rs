@@ -1,6 +1,7 @@
 //! A job: what is copied where, decided once at submit and the same for every role.
 
 mod options;
+mod root;
 
 use std::collections::BTreeMap;
 use std::fmt;

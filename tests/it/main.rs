@@ -31,6 +31,7 @@ mod power;
 mod prometheus;
 mod rabbitmq;
 mod refresh;
+mod selecting;
 mod simcloud_refuses;
 mod simcloud_tricks;
 mod simcloud_wire;

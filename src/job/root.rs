@@ -8,6 +8,7 @@ impl Root {
         let base = match &self.scope {
             Scope::Object { key, .. } => key.rfind('/').map_or(0, |slash| slash + 1),
             Scope::Prefix { prefix, .. } => prefix.len(),
+            Scope::Either { base, .. } => *base,
         };
         key.get(base..).unwrap_or(key)
     }

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::entry::Entry;
 use super::page::{Found, Listing, Rules};
 use crate::failure::{Failure, Remedy, Result};
 use crate::job::{Root, Scope};
@@ -20,7 +21,7 @@ pub(crate) struct Fetch<'a> {
     metrics: &'a Metrics,
     root: &'a Root,
     rules: &'a Rules,
-    bucket: BucketRef,
+    pub(super) bucket: BucketRef,
 }
 
 impl<'a> Fetch<'a> {
@@ -64,17 +65,30 @@ impl<'a> Fetch<'a> {
                 let prefix = self.rules.narrowed(prefix, *top_level_only);
                 self.below(&prefix, *top_level_only, range).await
             }
+            Scope::Either {
+                key,
+                top_level_only,
+                inside,
+                ..
+            } => {
+                let entry = Entry {
+                    key,
+                    top_level_only: *top_level_only,
+                    inside,
+                };
+                self.entry(entry, range).await
+            }
         }
     }
 
-    async fn head(&self, key: &str, version: Option<&str>) -> Result<ObjectHead> {
+    pub(super) async fn head(&self, key: &str, version: Option<&str>) -> Result<ObjectHead> {
         let started = Instant::now();
         let head = self.source.head(&self.bucket, key, version).await;
         self.observed("head_object", started, head.as_ref().err());
         head
     }
 
-    fn one(&self, key: &str, version: Option<&str>, head: ObjectHead) -> Listing {
+    pub(super) fn one(&self, key: &str, version: Option<&str>, head: ObjectHead) -> Listing {
         let archived = head.archived().then(|| {
             let place = head.archive_status.as_ref().or(head.storage_class.as_ref());
             place.cloned().unwrap_or_default()
@@ -93,7 +107,12 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    async fn below(&self, prefix: &str, top_level_only: bool, range: &KeyRange) -> Result<Listing> {
+    pub(super) async fn below(
+        &self,
+        prefix: &str,
+        top_level_only: bool,
+        range: &KeyRange,
+    ) -> Result<Listing> {
         let request = ListRequest {
             prefix,
             after: range.after.as_deref(),
@@ -108,7 +127,7 @@ impl<'a> Fetch<'a> {
         })
     }
 
-    async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage> {
+    pub(super) async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage> {
         let started = Instant::now();
         let page = self.source.list_page(&self.bucket, request).await;
         self.observed("list_objects", started, page.as_ref().err());
@@ -137,7 +156,7 @@ fn found(object: S3Object) -> Found {
 }
 
 /// A named object that no other try will bring is an object that failed.
-fn named(key: &str, listing: Result<Listing>) -> Result<Listing> {
+pub(super) fn named(key: &str, listing: Result<Listing>) -> Result<Listing> {
     match listing {
         Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Listing {
             failed: Some((key.to_owned(), failure)),

@@ -1,5 +1,7 @@
 //! Submitting: from what the user typed to a job every role agrees on.
 
+mod checks;
+mod entries;
 mod identity;
 pub mod roots;
 #[cfg(test)]
@@ -10,19 +12,24 @@ use futures_util::stream;
 
 use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{CopyOptions, JobId, JobSpec, Root};
-use crate::source::client::{BucketRef, ListRequest, Source};
+use crate::source::client::{ListRequest, Source};
 use crate::source::url::{Level, SourceUrl};
 use roots::{Bucket, Layout};
 
 /// Buckets whose region is asked for at a time.
 const REGION_LOOKUPS: usize = 16;
 
+/// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
+/// else is set (`max_message_size`).
+pub const MAX_SPEC: usize = 16 * 1024 * 1024;
+
 /// Which part of the source the user picked by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Selection {
-    /// Objects and folders relative to the source; empty for all of it.
+    /// Objects and folders relative to the source; empty for all of it. Each becomes a root: as
+    /// many as fit into a [job](MAX_SPEC), about 150,000 of 80 bytes.
     pub paths: Vec<String>,
     /// Versions of the one object; empty for the latest.
     pub versions: Vec<String>,
@@ -71,9 +78,13 @@ impl Request {
                 let bucket = self.bucket(source, bucket).await?;
                 let mut names = ContainerNames::default();
                 let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
-                // What may not be listed is refused now rather than as a range of the job.
-                has_objects(source, &bucket, "").await?;
-                vec![root]
+                if self.selection.paths.is_empty() {
+                    // What may not be listed is refused now rather than as a range of the job.
+                    has_objects(source, &bucket, "").await?;
+                    vec![root]
+                } else {
+                    self.entries(&root)
+                }
             }
             Level::Path {
                 bucket,
@@ -82,13 +93,17 @@ impl Request {
                 directory,
             } => {
                 let bucket = self.bucket(source, bucket).await?;
-                vec![
-                    self.path(source, &bucket, key, version.as_deref(), *directory)
-                        .await?,
-                ]
+                if self.selection.paths.is_empty() {
+                    vec![
+                        self.path(source, &bucket, key, version.as_deref(), *directory)
+                            .await?,
+                    ]
+                } else {
+                    self.paths(source, &bucket, key, *directory).await?
+                }
             }
         };
-        Ok(JobSpec {
+        let spec = JobSpec {
             id,
             source: self.source.identity(),
             destination: self.destination.to_string(),
@@ -97,12 +112,15 @@ impl Request {
             roots,
             options: self.options.clone(),
             submitted_at_ms: now_ms,
-        })
+        };
+        checks::size(&spec)?;
+        Ok(spec)
     }
 
     fn layout(&self) -> Layout {
         Layout {
-            recursive: self.recursive,
+            // A list names what is copied, so that nothing more needs to be asked for.
+            recursive: self.recursive || !self.selection.paths.is_empty(),
             as_subdir: self.as_subdir,
             contents_only: self.source.contents_only,
         }
@@ -134,11 +152,7 @@ impl Request {
                 false => Err(nothing(bucket, &format!("no object below {prefix}"))),
             };
         }
-        let place = BucketRef {
-            name: bucket.name.clone(),
-            region: bucket.region.clone(),
-        };
-        let failure = match source.head(&place, key, version).await {
+        let failure = match source.head(&bucket.place(), key, version).await {
             Ok(_) => return roots::object(bucket, key, version, &self.destination),
             Err(failure) => failure,
         };
@@ -157,6 +171,35 @@ impl Request {
                 Err(nothing(bucket, &what))
             }
         }
+    }
+
+    /// The entries of a list, below a directory.
+    async fn paths(
+        &self,
+        source: &Source,
+        bucket: &Bucket,
+        key: &str,
+        directory: bool,
+    ) -> Result<Vec<Root>> {
+        let root = roots::directory(bucket, key, self.layout(), &self.destination)?;
+        if !directory && !self.source.contents_only {
+            match source.head(&bucket.place(), key, None).await {
+                Ok(_) => return Err(checks::entries_of_object()),
+                Err(failure) if failure.remedy == Remedy::GiveUp => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
+        match has_objects(source, bucket, &prefix).await {
+            Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
+            // Objects may be read by whoever may not list them.
+            Err(failure) if failure.remedy != Remedy::GiveUp => Err(failure),
+            _ => Ok(self.entries(&root)),
+        }
+    }
+
+    fn entries(&self, whole: &Root) -> Vec<Root> {
+        entries::roots(whole, &self.selection.paths, self.recursive)
     }
 
     async fn many(&self, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
@@ -207,17 +250,13 @@ impl Request {
 
 /// Is there any object under a prefix? One request.
 async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
-    let place = BucketRef {
-        name: bucket.name.clone(),
-        region: bucket.region.clone(),
-    };
     let request = ListRequest {
         prefix,
         after: None,
         delimiter: false,
         max_keys: 1,
     };
-    let page = source.list_page(&place, &request).await?;
+    let page = source.list_page(&bucket.place(), &request).await?;
     Ok(!page.objects.is_empty())
 }
 

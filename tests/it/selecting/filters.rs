@@ -22,34 +22,34 @@ const KEYS: &[&str] = &[
 async fn each_filter_leaves_out_its_own() {
     for (source, flags, copied) in [
         (
-            "s3://b",
+            "s3://bkt",
             &["--include-pattern=*.jpg"][..],
             &["a.jpg", "d/a.jpg", "d/sub/[x].jpg"][..],
         ),
         (
-            "s3://b",
+            "s3://bkt",
             &[r"--include-pattern=e.*;\[?].jpg"],
             &["e.txt", "d/sub/[x].jpg"],
         ),
         (
-            "s3://b",
+            "s3://bkt",
             &["--exclude-pattern=*.jpg;?.txt;;"],
             &["d/sub/c.JPG"],
         ),
         (
-            "s3://b",
+            "s3://bkt",
             &["--exclude-path=d/sub/;a"],
             &["d/a.jpg", "d/b.txt", "e.txt"],
         ),
-        ("s3://b/d/*", &["--exclude-path=sub;a"], &["d/b.txt"]),
+        ("s3://bkt/d/*", &["--exclude-path=sub;a"], &["d/b.txt"]),
         (
-            "s3://b/d",
+            "s3://bkt/d",
             &["--include-regex=^sub/.*(?i)jpg$"],
             &["d/sub/c.JPG", "d/sub/[x].jpg"],
         ),
-        ("s3://b", &["--exclude-regex=/;^e"], &["a.jpg"]),
+        ("s3://bkt", &["--exclude-regex=/;^e"], &["a.jpg"]),
         (
-            "s3://b",
+            "s3://bkt",
             &[
                 "--include-pattern=*.jpg",
                 "--exclude-path=d/sub",
@@ -58,11 +58,11 @@ async fn each_filter_leaves_out_its_own() {
             &["d/a.jpg"],
         ),
         (
-            "s3://b/e.txt",
+            "s3://bkt/e.txt",
             &["--include-pattern=e*", "--include-regex=^e"],
             &["e.txt"],
         ),
-        ("s3://b/d/b.txt", &["--exclude-path=b"], &[]),
+        ("s3://bkt/d/b.txt", &["--exclude-path=b"], &[]),
     ] {
         let world = world(KEYS).await;
         let done = world
@@ -83,7 +83,7 @@ async fn each_filter_leaves_out_its_own() {
 async fn what_is_filtered_is_counted_apart() {
     let world = world(KEYS).await;
     let copy = world
-        .copy("s3://b", "con")
+        .copy("s3://bkt", "con")
         .args(["--include-pattern=*.txt"]);
     let done = copy.run().await;
     done.assert_all_copied(2);
@@ -97,12 +97,12 @@ async fn what_is_filtered_is_counted_apart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn times_of_modification_are_inclusive() {
     let world = World::start(Config::default()).await;
-    world.cloud.add_bucket("b", "eu-west-1");
+    world.cloud.add_bucket("bkt", "eu-west-1");
     // 2020-08-19T15:04:00Z
     let noon = UNIX_EPOCH + Duration::from_secs(1_597_849_440);
     for (key, seconds) in [("early", 0), ("on", 60), ("late", 120)] {
         let object = Object::bytes(key).modified(noon + Duration::from_secs(seconds));
-        world.cloud.put_object("b", key, object);
+        world.cloud.put_object("bkt", key, object);
     }
     for (to, flags, copied) in [
         (
@@ -126,7 +126,7 @@ async fn times_of_modification_are_inclusive() {
     ] {
         let to = format!("con-{to}");
         let done = world
-            .copy("s3://b", &to)
+            .copy("s3://bkt", &to)
             .args(flags.iter().copied())
             .run()
             .await;
@@ -143,10 +143,10 @@ async fn times_of_modification_are_inclusive() {
 async fn an_excluded_path_is_jumped_over() {
     let world = world(&["a", "z"]).await;
     let middle = (0..5000).map(|n| (format!("skip/{n:04}"), Object::bytes("x")));
-    world.cloud.put_objects("b", middle);
+    world.cloud.put_objects("bkt", middle);
     let before = listings(&world);
     let done = world
-        .copy("s3://b", "con")
+        .copy("s3://bkt", "con")
         .args(["--exclude-path=skip/"])
         .run()
         .await;
@@ -165,11 +165,11 @@ async fn an_excluded_path_is_jumped_over() {
 async fn an_anchored_expression_narrows_the_listing() {
     let world = world(&[]).await;
     let many = (0..5000).map(|n| (format!("d/{n:04}"), Object::bytes("x")));
-    world.cloud.put_objects("b", many);
-    put_more(&world, "b", &["d/want/1", "d/want/2", "d/wax"]);
+    world.cloud.put_objects("bkt", many);
+    put_more(&world, "bkt", &["d/want/1", "d/want/2", "d/wax"]);
     let before = listings(&world);
     let copy = world
-        .copy("s3://b/d/*", "con")
+        .copy("s3://bkt/d/*", "con")
         .args([r"--include-regex=^wa.*\d$"]);
     let done = copy.run().await;
     done.assert_all_copied(2);
@@ -193,7 +193,7 @@ async fn a_narrowed_listing_keeps_to_the_top_level() {
     for (regex, copied) in [("^a", &["con/ab"][..]), ("^a/b", &[])] {
         let flag = format!("--include-regex={regex}");
         let name = ["--job-name", regex];
-        let copy = world.copy("s3://b/d/*", "con").without_arg("--recursive");
+        let copy = world.copy("s3://bkt/d/*", "con").without_arg("--recursive");
         let done = copy.args([flag.as_str()]).args(name).run().await;
         assert_eq!(done.code(), Some(0), "{}", done.stderr);
         assert_eq!(done.count("objects_copied"), copied.len() as u64, "{regex}");

@@ -1,5 +1,6 @@
 //! What of a source is copied: filters, and how little is listed for them.
 
+mod entries;
 mod filters;
 
 use std::collections::BTreeSet;
@@ -8,10 +9,10 @@ use simcloud::{ACCOUNT, Config, Object, OpKind};
 
 use crate::harness::World;
 
-/// A bucket `b` of these keys; each object's bytes are its key.
+/// A bucket `bkt` of these keys; each object's bytes are its key.
 async fn world(keys: &[&str]) -> World {
     let world = World::start(Config::default()).await;
-    put(&world, "b", keys);
+    put(&world, "bkt", keys);
     world
 }
 

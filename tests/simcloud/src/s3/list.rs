@@ -54,14 +54,17 @@ pub(crate) fn page(name: &str, bucket: &Bucket, query: &Query) -> Result<Respons
         element(&mut xml, "NextContinuationToken", token);
     }
     let owner = query.get("fetch-owner") == Some("true");
+    // Objects first, then groups, as S3 answers; both count as entries of the page.
     for entry in &found.entries {
-        match entry {
-            Entry::Object(key, object) => contents(&mut xml, &text(key), object, owner),
-            Entry::Group(group) => {
-                xml.push_str("<CommonPrefixes>");
-                element(&mut xml, "Prefix", &text(group));
-                xml.push_str("</CommonPrefixes>");
-            }
+        if let Entry::Object(key, object) = entry {
+            contents(&mut xml, &text(key), object, owner);
+        }
+    }
+    for entry in &found.entries {
+        if let Entry::Group(group) = entry {
+            xml.push_str("<CommonPrefixes>");
+            element(&mut xml, "Prefix", &text(group));
+            xml.push_str("</CommonPrefixes>");
         }
     }
     Ok(xml_reply("ListBucketResult", &xml))

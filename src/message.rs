@@ -111,7 +111,7 @@ pub struct ListedObject {
     pub modified: i64,
     /// Version to copy, where one was named.
     pub version: Option<String>,
-    /// Storage class, where the listing names one.
+    /// S3's storage class; none is STANDARD.
     #[serde(default)]
     pub storage_class: Option<String>,
 }
@@ -156,7 +156,7 @@ pub enum Ending {
     Skipped {
         /// Why, e.g. `folder_marker`.
         reason: String,
-        /// One line for people; may be empty.
+        /// One line for people, where there is more to say.
         #[serde(default)]
         message: String,
     },
@@ -323,6 +323,41 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fields that came later are read as absent from what an older program wrote.
+    #[test]
+    fn yesterdays_messages_are_read() {
+        #[derive(Serialize)]
+        struct Object {
+            key: &'static str,
+            size: u64,
+            etag: Option<String>,
+            modified: i64,
+            version: Option<String>,
+        }
+        #[derive(Serialize)]
+        enum Old {
+            Skipped { reason: &'static str },
+        }
+        let object = Object {
+            key: "k",
+            size: 1,
+            etag: None,
+            modified: 2,
+            version: None,
+        };
+        let read: ListedObject = decode(&encode(&object).unwrap()).unwrap();
+        assert_eq!((read.key.as_str(), read.storage_class), ("k", None));
+        let skipped = Old::Skipped {
+            reason: "folder_marker",
+        };
+        let read: Ending = decode(&encode(&skipped).unwrap()).unwrap();
+        let wanted = Ending::Skipped {
+            reason: "folder_marker".to_owned(),
+            message: String::new(),
+        };
+        assert_eq!(read, wanted);
+    }
 
     #[test]
     fn what_cannot_be_read_is_newer_or_nobodys() {

@@ -40,10 +40,6 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 /// Is this variable set to nothing? Then it counts as unset.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
 pub fn is_blank(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value.is_empty())
 }

@@ -93,7 +93,7 @@ impl CopyArgs {
         (from, to): (&str, &str),
         env: Env,
     ) -> Result<Request> {
-        Ok(Request {
+        let request = Request {
             source: source.source(from, env)?,
             destination: DestinationUrl::parse(to)?,
             recursive: self.recursive,
@@ -101,7 +101,9 @@ impl CopyArgs {
             options: self.options()?,
             selection: self.selection()?,
             job_name: self.job_name.clone(),
-        })
+        };
+        request.check()?;
+        Ok(request)
     }
 
     fn selection(&self) -> Result<Selection> {

@@ -1,6 +1,8 @@
 //! Submitting: from what the user typed to a job every role agrees on.
 
 mod asking;
+mod checks;
+mod entries;
 mod identity;
 pub mod roots;
 #[cfg(test)]
@@ -13,9 +15,9 @@ use futures_util::stream;
 
 use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{CopyOptions, JobId, JobSpec, Overwrite, Root};
-use crate::source::client::{BucketRef, Source};
+use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
 use asking::Asking;
 use roots::{Bucket, Layout};
@@ -26,11 +28,15 @@ const REGION_LOOKUPS: usize = 16;
 /// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
 /// in whole seconds, and what the job wrote itself must be younger than its submission.
 const SETTLE: Duration = Duration::from_secs(2);
+/// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
+/// else is set (`max_message_size`).
+pub const MAX_SPEC: usize = 16 * 1024 * 1024;
 
 /// Which part of the source the user picked by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Selection {
-    /// Objects and folders relative to the source; empty for all of it.
+    /// Objects and folders relative to the source; empty for all of it. Each becomes a root: as
+    /// many as fit into a [job](MAX_SPEC), about 150,000 of 80 bytes.
     pub paths: Vec<String>,
     /// Versions of the one object; empty for the latest.
     pub versions: Vec<String>,
@@ -81,9 +87,13 @@ impl Request {
                 let bucket = self.bucket(source, bucket).await?;
                 let mut names = ContainerNames::default();
                 let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
-                // What may not be listed is refused now rather than as a range of the job.
-                source.has_objects(&place(&bucket), "").await?;
-                vec![root]
+                if self.selection.paths.is_empty() {
+                    // What may not be listed is refused now rather than as a range of the job.
+                    source.has_objects(&bucket.place(), "").await?;
+                    vec![root]
+                } else {
+                    self.entries(&root)
+                }
             }
             Level::Path {
                 bucket,
@@ -92,16 +102,20 @@ impl Request {
                 directory,
             } => {
                 let bucket = self.bucket(source, bucket).await?;
-                vec![
-                    self.path(source, &bucket, key, version.as_deref(), *directory)
-                        .await?,
-                ]
+                if self.selection.paths.is_empty() {
+                    vec![
+                        self.path(source, &bucket, key, version.as_deref(), *directory)
+                            .await?,
+                    ]
+                } else {
+                    self.paths(source, &bucket, key, *directory).await?
+                }
             }
         };
         if self.options.overwrite != Overwrite::True {
             tokio::time::sleep(SETTLE).await;
         }
-        Ok(JobSpec {
+        let spec = JobSpec {
             id,
             source: self.source.identity(),
             destination: self.destination.to_string(),
@@ -110,12 +124,15 @@ impl Request {
             roots,
             options: self.options.clone(),
             submitted_at_ms: now_ms,
-        })
+        };
+        checks::size(&spec)?;
+        Ok(spec)
     }
 
     fn layout(&self) -> Layout {
         Layout {
-            recursive: self.recursive,
+            // A list names what is copied, so that nothing more needs to be asked for.
+            recursive: self.recursive || !self.selection.paths.is_empty(),
             as_subdir: self.as_subdir,
             contents_only: self.source.contents_only,
         }
@@ -139,7 +156,7 @@ impl Request {
         directory: bool,
     ) -> Result<Root> {
         let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
-        let place = place(bucket);
+        let place = bucket.place();
         let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if directory || self.source.contents_only {
             let root = as_directory()?;
@@ -167,6 +184,36 @@ impl Request {
                 Err(nothing(bucket, &what))
             }
         }
+    }
+
+    /// The entries of a list, below a directory.
+    async fn paths(
+        &self,
+        source: Asking<'_>,
+        bucket: &Bucket,
+        key: &str,
+        directory: bool,
+    ) -> Result<Vec<Root>> {
+        let root = roots::directory(bucket, key, self.layout(), &self.destination)?;
+        let place = bucket.place();
+        if !directory && !self.source.contents_only {
+            match source.head(&place, key, None).await {
+                Ok(_) => return Err(checks::entries_of_object()),
+                Err(failure) if failure.remedy == Remedy::GiveUp => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
+        match source.has_objects(&place, &prefix).await {
+            Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
+            // Objects may be read by whoever may not list them.
+            Err(failure) if failure.remedy != Remedy::GiveUp => Err(failure),
+            _ => Ok(self.entries(&root)),
+        }
+    }
+
+    fn entries(&self, whole: &Root) -> Vec<Root> {
+        entries::roots(whole, &self.selection.paths, self.recursive)
     }
 
     async fn many(&self, source: Asking<'_>, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
@@ -212,13 +259,6 @@ impl Request {
             .iter()
             .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
             .collect()
-    }
-}
-
-fn place(bucket: &Bucket) -> BucketRef {
-    BucketRef {
-        name: bucket.name.clone(),
-        region: bucket.region.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{Root, Scope};
+use crate::source::client::BucketRef;
 
 /// A bucket and its region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,16 @@ pub struct Bucket {
     pub name: String,
     /// Its region.
     pub region: String,
+}
+
+impl Bucket {
+    /// As the client of the source takes it.
+    pub(super) fn place(&self) -> BucketRef {
+        BucketRef {
+            name: self.name.clone(),
+            region: self.region.clone(),
+        }
+    }
 }
 
 /// How the user wants folders treated.

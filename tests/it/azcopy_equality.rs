@@ -147,7 +147,7 @@ const CASES: &[(&str, &str, &[&str], usize)] = &[
         "https://s3.eu-west-1.amazonaws.com/data--raw/dir/*",
         "there",
         &["--recursive=false"],
-        2,
+        3,
     ),
     (
         "https://s3.amazonaws.com/plain/dir",

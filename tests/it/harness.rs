@@ -131,6 +131,12 @@ impl Invocation {
         self
     }
 
+    /// Removes an argument.
+    pub(crate) fn without_arg(mut self, arg: &str) -> Self {
+        self.args.retain(|given| given != arg);
+        self
+    }
+
     /// Sets a variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());

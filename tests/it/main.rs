@@ -35,6 +35,7 @@ mod prometheus;
 mod properties;
 mod rabbitmq;
 mod refresh;
+mod selecting;
 mod simcloud_refuses;
 mod simcloud_tricks;
 mod simcloud_wire;

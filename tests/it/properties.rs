@@ -55,6 +55,13 @@ fn metadata(blob: &BlobView) -> BTreeMap<&str, &str> {
         .collect()
 }
 
+fn tags(blob: &BlobView) -> BTreeMap<&str, &str> {
+    let pairs = blob.tags.iter();
+    pairs
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
 /// Both ways of making a blob: whole, and by blocks; direct and relayed.
 const WAYS: [&[&str]; 4] = [
     &[],
@@ -88,7 +95,10 @@ async fn every_way_of_copying_carries_everything() {
         assert_eq!(blob.header("content-language"), Some("de"));
         assert_eq!(blob.header("cache-control"), Some("max-age=1"));
         assert_eq!(blob.tier.as_deref(), Some("Cool"));
-        assert_eq!(blob.tags.as_deref(), Some("year=2026&team=red"));
+        assert_eq!(
+            tags(&blob),
+            BTreeMap::from([("team", "red"), ("year", "2026")])
+        );
         let metadata = metadata(&blob);
         assert_eq!(metadata["owner"], "me");
         assert_eq!(metadata["greeting"], "hello");
@@ -108,8 +118,9 @@ async fn tags_too_long_for_a_header_are_set_apart() {
         let world = world(&[("k", many.clone())]).await;
         let done = copy(&world, &[&["--s2s-preserve-tags"][..], way].concat()).await;
         done.assert_all_copied(1);
-        let tags = blob(&world, "k").tags.unwrap_or_default();
-        assert_eq!(tags.matches("key").count(), 10, "{way:?}: {tags}");
+        let blob = blob(&world, "k");
+        assert_eq!(tags(&blob).len(), 10, "{way:?}");
+        assert_eq!(tags(&blob)["key7"], "v ".repeat(127));
     }
 }
 

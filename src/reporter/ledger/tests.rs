@@ -44,7 +44,7 @@ fn spec() -> JobSpec {
 fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> Report {
     let ending = || Ending::Skipped {
         reason: "folder_marker".into(),
-        message: String::new(),
+        message: "nothing in it".into(),
     };
     Report::Page(Page {
         job: JobId::new(JOB),
@@ -147,6 +147,7 @@ proptest! {
             prop_assert_eq!(rows.len() as u64, totals.failed);
             let rows = ledger.endings(&JobId::new(JOB), EndingKind::Skipped, 1000).unwrap();
             prop_assert_eq!(rows.len() as u64, totals.skipped);
+            prop_assert!(rows.iter().all(|row| row.message == "nothing in it"));
             let before = account(&ledger).clone();
             let id = ledger.id().to_owned();
             drop(ledger);

@@ -64,14 +64,17 @@ pub(crate) fn page(
         owner: query.get("fetch-owner") == Some("true"),
         restore: wants_restore(&parts.headers)?,
     };
+    // Objects first, then groups, as S3 answers; both count as entries of the page.
     for entry in &found.entries {
-        match entry {
-            Entry::Object(key, object) => contents(&mut xml, &text(key), object, shown),
-            Entry::Group(group) => {
-                xml.push_str("<CommonPrefixes>");
-                element(&mut xml, "Prefix", &text(group));
-                xml.push_str("</CommonPrefixes>");
-            }
+        if let Entry::Object(key, object) = entry {
+            contents(&mut xml, &text(key), object, shown);
+        }
+    }
+    for entry in &found.entries {
+        if let Entry::Group(group) = entry {
+            xml.push_str("<CommonPrefixes>");
+            element(&mut xml, "Prefix", &text(group));
+            xml.push_str("</CommonPrefixes>");
         }
     }
     Ok(xml_reply("ListBucketResult", &xml))

@@ -1,0 +1,100 @@
+//! Requests that make no sense, refused before anything is asked of the network.
+
+use super::{MAX_SPEC, Request};
+use crate::failure::{Failure, Reason, Result};
+use crate::job::JobSpec;
+use crate::message;
+use crate::source::url::Level;
+
+impl Request {
+    /// Checks that the flags which pick a part of the source fit it.
+    ///
+    /// # Errors
+    /// [`Reason::Usage`], naming the flag.
+    pub fn check(&self) -> Result<()> {
+        if self.selection.paths.is_empty() {
+            return Ok(());
+        }
+        match &self.source.level {
+            Level::Service | Level::BucketPattern(_) => Err(usage(
+                "--include-path and --list-of-files name parts of one bucket or directory: give \
+                 that as the source",
+            )),
+            Level::Path {
+                version: Some(_), ..
+            } => Err(entries_of_object()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A list of paths for a source that is an object.
+pub(super) fn entries_of_object() -> Failure {
+    usage(
+        "--include-path and --list-of-files name parts of a bucket or directory, but the source \
+         is one object: give its directory, or leave them out",
+    )
+}
+
+/// Checks that a job is not too long to be sent to everybody.
+pub(super) fn size(spec: &JobSpec) -> Result<()> {
+    let size = message::encode(spec)?.len();
+    if size <= MAX_SPEC {
+        return Ok(());
+    }
+    Err(usage(&format!(
+        "this job has {} entries, which take {size} bytes, and a job can have {MAX_SPEC}: split \
+         the list of --list-of-files, or name folders in it",
+        spec.roots.len()
+    )))
+}
+
+pub(super) fn usage(message: &str) -> Failure {
+    Failure::stop(Reason::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{CopyOptions, JobId, Root, Scope, SourceEndpoint};
+
+    /// A job of `many` list entries of 80 bytes.
+    fn spec(many: usize) -> JobSpec {
+        let root = |number: usize| Root {
+            bucket: "bucket".into(),
+            region: "us-east-1".into(),
+            scope: Scope::Either {
+                key: format!("{number:080}"),
+                base: 40,
+                top_level_only: true,
+                inside: Vec::new(),
+            },
+            container: "container".into(),
+            blob_prefix: String::new(),
+            strip: 40,
+            refused: None,
+        };
+        JobSpec {
+            id: JobId::new("j-1"),
+            source: "s3://bucket".into(),
+            destination: "http://d/a/container".into(),
+            endpoint: SourceEndpoint::Custom {
+                url: "http://s".into(),
+            },
+            account: "http://d/a".into(),
+            roots: (0..many).map(root).collect(),
+            options: CopyOptions::default(),
+            submitted_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_job_has_a_hundred_thousand_entries_but_not_without_end() {
+        size(&spec(100_000)).unwrap();
+        let failure = size(&spec(200_000)).unwrap_err();
+        assert_eq!(failure.reason, Reason::Usage);
+        for part in ["200000 entries", "split", "--list-of-files"] {
+            assert!(failure.message.contains(part), "{failure}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod s3_objects;
 mod s3_presigned;
 mod s3_regions;
 mod s3_signed;
+mod s3_versions;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -5,9 +5,11 @@ pub(crate) mod auth;
 mod buckets;
 mod customer_key;
 mod list;
+mod metadata;
 mod object;
 pub(crate) mod store;
 mod tagging;
+mod versions;
 
 use std::ops::RangeInclusive;
 
@@ -106,11 +108,8 @@ impl Request {
             OpKind::HeadBucket => Ok(region_reply(&bucket.region)),
             OpKind::ListObjects => list::page(&self.address.bucket, bucket, parts, &self.query),
             _ => {
-                let object = bucket.keys.get(&self.address.key).ok_or_else(|| {
-                    Refusal::new(404, "NoSuchKey", "The specified key does not exist.")
-                        .element("Key", self.address.key.as_str())
-                })?;
-                object::check_version(&self.query, &object)?;
+                let version = self.query.get("versionId");
+                let object = bucket.find(&self.address.key, version)?;
                 match self.kind {
                     OpKind::GetObjectTagging => Ok(tagging::read(&object)),
                     _ => object::read(parts, &self.query, &object, claim.is_some()),

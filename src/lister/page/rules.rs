@@ -5,6 +5,7 @@ use crate::failure::{Reason, Result};
 use crate::filter::Filter;
 use crate::job::{CopyOptions, Root, Scope};
 use crate::message::{Ending, KeyRange};
+use crate::skip::Skip;
 
 /// No key that goes on after a prefix comes behind the prefix and this.
 const LAST: char = char::MAX;
@@ -77,7 +78,7 @@ impl Rules {
     pub(super) fn decided(&self, root: &Root, found: &Found) -> Option<Ending> {
         let key = &found.object.key;
         if key.ends_with('/') && !self.copied_marker(root, key) {
-            return Some(skipped("folder_marker", String::new()));
+            return Some(Skip::FolderMarker.ending(""));
         }
         if let Some(message) = &root.refused {
             return Some(Ending::Failed {
@@ -87,18 +88,11 @@ impl Rules {
         }
         let class = found.archived.as_ref()?;
         let message = format!("storage class {class}: restore the object at S3, then copy again");
-        Some(skipped("archived", message))
+        Some(Skip::Archived.ending(message))
     }
 
     fn copied_marker(&self, root: &Root, key: &str) -> bool {
         let named_by_user = matches!(&root.scope, Scope::Object { key: named, .. } if named == key);
         named_by_user || (self.directory_stubs && root.blob(key).is_some())
-    }
-}
-
-fn skipped(reason: &str, message: String) -> Ending {
-    Ending::Skipped {
-        reason: reason.to_owned(),
-        message,
     }
 }

@@ -27,6 +27,7 @@ mod harness;
 mod hierarchical;
 mod keys;
 mod kill;
+mod large;
 mod moto;
 mod overwrite;
 mod parts;

@@ -92,6 +92,8 @@ async fn what_is_staged_is_not_staged_again() {
     world
         .cloud
         .put_object(BUCKET, "k", Object::new(content.clone()));
+    // No request is wasted on a missing container.
+    world.cloud.add_container(ACCOUNT, "target");
     let flags = [
         "--put-blob-size-mb=0",
         "--block-size-mb=0.0009765625",
@@ -107,14 +109,12 @@ async fn what_is_staged_is_not_staged_again() {
     assert!(running.kill().await);
     world.cloud.clear_hook();
 
-    let before = world.cloud.requests(OpKind::PutBlockFromUrl);
-    let done = copy.args(["--log-level=DEBUG"]).run().await;
+    copy.run().await.assert_all_copied(1);
 
-    done.assert_all_copied(1);
     let blob = world.cloud.blob(ACCOUNT, "target", "k").unwrap();
     assert!(blob.equals(&content), "other bytes");
     let staged = world.cloud.requests(OpKind::PutBlockFromUrl);
-    assert!((400..=404).contains(&staged), "{before} {staged} blocks staged {}", done.stderr);
+    assert!((400..=404).contains(&staged), "{staged} blocks staged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,23 +3,18 @@
 mod checks;
 mod entries;
 mod identity;
+mod lookup;
+mod many;
 pub mod roots;
 #[cfg(test)]
 mod tests;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-
-use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
-use crate::failure::{Failure, Reason, Remedy, Result};
-use crate::job::{CopyOptions, JobId, JobSpec, Root};
-use crate::source::client::{ListRequest, Source};
+use crate::failure::Result;
+use crate::job::{CopyOptions, JobId, JobSpec};
+use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
-use roots::{Bucket, Layout};
-
-/// Buckets whose region is asked for at a time.
-const REGION_LOOKUPS: usize = 16;
+use roots::Layout;
 
 /// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
 /// else is set (`max_message_size`).
@@ -76,15 +71,7 @@ impl Request {
             }
             Level::Bucket { bucket } => {
                 let bucket = self.bucket(source, bucket).await?;
-                let mut names = ContainerNames::default();
-                let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
-                if self.selection.paths.is_empty() {
-                    // What may not be listed is refused now rather than as a range of the job.
-                    has_objects(source, &bucket, "").await?;
-                    vec![root]
-                } else {
-                    self.entries(&root)
-                }
+                self.whole(source, &bucket).await?
             }
             Level::Path {
                 bucket,
@@ -93,16 +80,17 @@ impl Request {
                 directory,
             } => {
                 let bucket = self.bucket(source, bucket).await?;
-                if self.selection.paths.is_empty() {
-                    vec![
-                        self.path(source, &bucket, key, version.as_deref(), *directory)
-                            .await?,
-                    ]
-                } else {
+                if !self.selection.paths.is_empty() {
                     self.paths(source, &bucket, key, *directory).await?
+                } else if !self.selection.versions.is_empty() {
+                    self.versions(&bucket, key)?
+                } else {
+                    let version = version.as_deref();
+                    vec![self.path(source, &bucket, key, version, *directory).await?]
                 }
             }
         };
+        self.say_unused_containers(&roots);
         let spec = JobSpec {
             id,
             source: self.source.identity(),
@@ -125,144 +113,4 @@ impl Request {
             contents_only: self.source.contents_only,
         }
     }
-
-    async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
-        let region = source.bucket_region(name).await?;
-        Ok(Bucket {
-            name: name.to_owned(),
-            region,
-        })
-    }
-
-    /// An object if there is one of exactly this key, else a directory.
-    async fn path(
-        &self,
-        source: &Source,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<&str>,
-        directory: bool,
-    ) -> Result<Root> {
-        let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        if directory || self.source.contents_only {
-            let root = as_directory()?;
-            return match has_objects(source, bucket, &prefix).await? {
-                true => Ok(root),
-                false => Err(nothing(bucket, &format!("no object below {prefix}"))),
-            };
-        }
-        let failure = match source.head(&bucket.place(), key, version).await {
-            Ok(_) => return roots::object(bucket, key, version, &self.destination),
-            Err(failure) => failure,
-        };
-        if !matches!(
-            failure.reason,
-            Reason::SourceNotFound | Reason::SourceDenied
-        ) {
-            return Err(failure);
-        }
-        match has_objects(source, bucket, &prefix).await {
-            Ok(true) => as_directory(),
-            _ if failure.reason == Reason::SourceDenied => Err(failure),
-            Err(failure) => Err(failure),
-            Ok(false) => {
-                let what = format!("neither an object nor a directory {key}");
-                Err(nothing(bucket, &what))
-            }
-        }
-    }
-
-    /// The entries of a list, below a directory.
-    async fn paths(
-        &self,
-        source: &Source,
-        bucket: &Bucket,
-        key: &str,
-        directory: bool,
-    ) -> Result<Vec<Root>> {
-        let root = roots::directory(bucket, key, self.layout(), &self.destination)?;
-        if !directory && !self.source.contents_only {
-            match source.head(&bucket.place(), key, None).await {
-                Ok(_) => return Err(checks::entries_of_object()),
-                Err(failure) if failure.remedy == Remedy::GiveUp => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        match has_objects(source, bucket, &prefix).await {
-            Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
-            // Objects may be read by whoever may not list them.
-            Err(failure) if failure.remedy != Remedy::GiveUp => Err(failure),
-            _ => Ok(self.entries(&root)),
-        }
-    }
-
-    fn entries(&self, whole: &Root) -> Vec<Root> {
-        entries::roots(whole, &self.selection.paths, self.recursive)
-    }
-
-    async fn many(&self, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
-        let filter = self.source.region.as_deref();
-        let mut listed = source.list_buckets(filter).await?;
-        listed.retain(|bucket| wanted(&bucket.name));
-        // A bucket whose region is not known is listed all the same, and named if that fails.
-        let home = self.source.home_region();
-        let located: Vec<Bucket> =
-            stream::iter(listed)
-                .map(|bucket| async move {
-                    let region = match bucket.region {
-                    Some(region) => region,
-                    None => source.bucket_region(&bucket.name).await.unwrap_or_else(|failure| {
-                        tracing::warn!(bucket = bucket.name, %failure, "region is not known");
-                        home.to_owned()
-                    }),
-                };
-                    Bucket {
-                        name: bucket.name,
-                        region,
-                    }
-                })
-                .buffered(REGION_LOOKUPS)
-                .filter(|bucket| {
-                    let inside = filter.is_none_or(|region| region == bucket.region);
-                    async move { inside }
-                })
-                .collect()
-                .await;
-        if located.is_empty() {
-            return Err(Failure::stop(
-                Reason::SourceNotFound,
-                format!(
-                    "no bucket of these credentials matches {}: check pattern, region and account",
-                    self.source
-                ),
-            ));
-        }
-        let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
-        let mut containers = ContainerNames::new(&names);
-        located
-            .iter()
-            .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
-            .collect()
-    }
-}
-
-/// Is there any object under a prefix? One request.
-async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
-    let request = ListRequest {
-        prefix,
-        after: None,
-        delimiter: false,
-        max_keys: 1,
-    };
-    let page = source.list_page(&bucket.place(), &request).await?;
-    Ok(!page.objects.is_empty())
-}
-
-fn nothing(bucket: &Bucket, what: &str) -> Failure {
-    Failure::stop(
-        Reason::SourceNotFound,
-        format!("bucket {} has {what}: check the source", bucket.name),
-    )
 }

@@ -6,7 +6,7 @@
 
 mod containers;
 
-pub use self::containers::ContainerNames;
+pub use self::containers::{ContainerNames, check_map};
 use crate::failure::{Failure, Reason, Result};
 
 /// Longest blob name, in UTF-16 units.

@@ -186,6 +186,7 @@ impl SimCloud {
             created: unix_millis(self.now()),
             public: false,
             keys,
+            older: Default::default(),
         };
         lock(&self.state.s3).buckets.insert(name.to_owned(), bucket);
     }
@@ -212,6 +213,18 @@ impl SimCloud {
             && let Keys::Stored(keys) = &mut bucket.keys
         {
             keys.extend(stored);
+        }
+    }
+
+    /// Keeps an older version of an object, which has a version id; the key may hold another
+    /// object, or none.
+    pub fn put_older_version(&self, bucket: &str, key: &str, object: Object) {
+        let Some(version) = object.version.clone() else {
+            return;
+        };
+        let stored = Stored::new(object, unix_millis(self.now()));
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.older.insert((key.to_owned(), version), stored);
         }
     }
 

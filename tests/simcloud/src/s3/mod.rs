@@ -104,7 +104,8 @@ impl Request {
             OpKind::HeadBucket => Ok(region_reply(&bucket.region)),
             OpKind::ListObjects => list::page(&self.address.bucket, bucket, &self.query),
             _ => {
-                let object = bucket.keys.get(&self.address.key).ok_or_else(|| {
+                let version = self.query.get("versionId");
+                let object = bucket.get(&self.address.key, version).ok_or_else(|| {
                     Refusal::new(404, "NoSuchKey", "The specified key does not exist.")
                         .element("Key", self.address.key.as_str())
                 })?;

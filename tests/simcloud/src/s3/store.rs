@@ -29,6 +29,16 @@ pub(crate) struct Bucket {
     /// Whether unsigned requests may read it.
     pub(crate) public: bool,
     pub(crate) keys: Keys,
+    /// Versions that another has replaced, by key and version id; not listed.
+    pub(crate) older: BTreeMap<(String, String), Stored>,
+}
+
+impl Bucket {
+    /// An object by its key, or one of its older versions.
+    pub(crate) fn get(&self, key: &str, version: Option<&str>) -> Option<Cow<'_, Stored>> {
+        let older = version.and_then(|version| self.older.get(&(key.into(), version.into())));
+        older.map(Cow::Borrowed).or_else(|| self.keys.get(key))
+    }
 }
 
 /// The objects of a bucket.

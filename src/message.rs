@@ -127,6 +127,18 @@ pub struct CopyTask {
     pub object: ListedObject,
 }
 
+/// What is worth counting about a copied object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// Its content came through a copier.
+    pub relayed: bool,
+    /// Its blob has another name than the object.
+    pub escaped: bool,
+    /// Entries of metadata and tags that were left out.
+    pub excluded: u32,
+}
+
 /// How an object ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
@@ -136,6 +148,9 @@ pub enum Ending {
         bytes: u64,
         /// CRC-64/NVME of the whole content where the destination told it.
         crc64: Option<u64>,
+        /// What is worth counting about it.
+        #[serde(default)]
+        notes: Notes,
     },
     /// It was left out on purpose.
     Skipped {

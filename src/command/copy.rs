@@ -18,11 +18,13 @@ use crate::clock::Clock;
 use crate::config::{CopyCommand, Env};
 use crate::copier::Copier;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, JobStatus};
+use crate::job::{JobSpec, JobStatus, Overwrite};
 use crate::lister::Lister;
 use crate::message::JobEvent;
 use crate::metrics::{Metrics, Role};
+use crate::pace::Pace;
 use crate::process::say;
+use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
 use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
@@ -58,6 +60,10 @@ pub async fn run_as(
 ) -> Result<u8> {
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
+    let prompter = match request.options.overwrite {
+        Overwrite::Prompt => Prompter::terminal()?,
+        _ => Prompter::nobody(),
+    };
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
@@ -80,6 +86,8 @@ pub async fn run_as(
         metrics,
         clock: wiring.clock.clone(),
         concurrency: command.copy.concurrency(env),
+        pace: command.copy.bytes_per_second()?.map(Pace::new),
+        prompter,
         spec,
     };
     let mut progress = Progress::new(command.output.output_type);
@@ -138,6 +146,8 @@ struct Run {
     metrics: Metrics,
     clock: Clock,
     concurrency: u16,
+    pace: Option<Pace>,
+    prompter: Prompter,
     spec: Arc<JobSpec>,
 }
 
@@ -233,6 +243,8 @@ impl Run {
             metrics: self.metrics.clone(),
             concurrency: self.concurrency,
             retry: RetryPolicy::default(),
+            pace: self.pace.clone(),
+            prompter: self.prompter.clone(),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! Copies one object block by block, in parallel, and commits the list at the end.
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
+use super::object::SourceObject;
+use super::passage::Passage;
 use super::plan::{Block, Blocks};
-use super::transfer::{Passage, SourceObject};
-use crate::destination::client::{BlockRange, Conditions, CopySource};
+use crate::destination::client::{BlobError, BlockRange, Conditions, CopySource};
 use crate::failure::{Failure, Reason, Result};
-use crate::message::Ending;
 
 /// Stages every block, makes sure that the source is still the same, then commits.
 pub(super) async fn copy(
     passage: &Passage,
     source: &SourceObject,
     plan: &Blocks,
-) -> Result<Ending> {
+    conditions: &Conditions,
+) -> Result<()> {
     let mut staging: JoinSet<Result<()>> = JoinSet::new();
     for block in plan.iter() {
         let permit = passage
@@ -49,17 +49,14 @@ pub(super) async fn copy(
         finished(done)?;
     }
     unchanged(passage, source).await?;
-    commit(passage, source, plan).await?;
-    Ok(Ending::Copied {
-        bytes: source.size,
-        crc64: None,
-    })
+    commit(passage, source, plan, conditions).await
 }
 
 async fn stage(passage: &Passage, block: &Block) -> Result<()> {
     let destination = &passage.clients.destination;
+    passage.pace(block.length).await;
     passage
-        .send(("blob", "put_block_from_url"), async |url| {
+        .fetch(("blob", "put_block_from_url"), async |url| {
             destination
                 .put_block_from_url(
                     &passage.blob,
@@ -94,19 +91,35 @@ async fn unchanged(passage: &Passage, source: &SourceObject) -> Result<()> {
     ))
 }
 
-async fn commit(passage: &Passage, source: &SourceObject, plan: &Blocks) -> Result<()> {
+/// Makes the blob of its blocks.
+pub(super) async fn commit(
+    passage: &Passage,
+    source: &SourceObject,
+    plan: &Blocks,
+    conditions: &Conditions,
+) -> Result<()> {
     let ids: Vec<String> = plan.iter().map(|block| block.id).collect();
-    let started = Instant::now();
-    let stored = passage
-        .clients
-        .destination
-        .put_block_list(&passage.blob, &ids, &source.headers, &Conditions::default())
-        .await;
-    let failure = stored.as_ref().err().map(|error| &error.failure);
-    passage.observe(("blob", "put_block_list"), started, failure);
-    match stored {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.failure),
+    let destination = &passage.clients.destination;
+    passage
+        .write(("blob", "put_block_list"), async || {
+            destination
+                .put_block_list(&passage.blob, &ids, &source.headers, conditions)
+                .await
+        })
+        .await
+        .map(drop)
+        .map_err(contended)
+}
+
+/// What a refused write means.
+pub(super) fn contended(error: BlobError) -> Failure {
+    if error.is_condition() {
+        Failure::retry(
+            Reason::DestinationRejected,
+            "somebody else wrote the blob at the same time",
+        )
+    } else {
+        error.failure
     }
 }
 

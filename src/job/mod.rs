@@ -175,6 +175,12 @@ pub struct Totals {
     pub pages: u64,
     /// Ranges that could not be listed.
     pub ranges_failed: u64,
+    /// Copied objects whose content came through a copier.
+    pub relayed: u64,
+    /// Copied objects whose blob has another name.
+    pub escaped: u64,
+    /// Copied objects some of whose metadata or tags were left out.
+    pub metadata_excluded: u64,
     /// Failed objects by reason.
     pub failed_by_reason: BTreeMap<String, u64>,
     /// Skipped objects by reason.

@@ -2,27 +2,27 @@
 
 use std::collections::HashSet;
 
+use super::asking::Asking;
 use super::roots::{self, Bucket};
 use super::{Request, checks, entries};
 use crate::destination::naming::ContainerNames;
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::Root;
-use crate::source::client::{ListRequest, Source};
 
 impl Request {
     /// A bucket, or what a list names of it.
-    pub(super) async fn whole(&self, source: &Source, bucket: &Bucket) -> Result<Vec<Root>> {
+    pub(super) async fn whole(&self, source: Asking<'_>, bucket: &Bucket) -> Result<Vec<Root>> {
         let mut names = ContainerNames::new(&[&bucket.name], &self.selection.containers)?;
         let root = roots::bucket(bucket, self.layout(), &self.destination, &mut names)?;
         if !self.selection.paths.is_empty() {
             return Ok(self.entries(&root));
         }
         // What may not be listed is refused now rather than as a range of the job.
-        has_objects(source, bucket, "").await?;
+        source.has_objects(&bucket.place(), "").await?;
         Ok(vec![root])
     }
 
-    pub(super) async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
+    pub(super) async fn bucket(&self, source: Asking<'_>, name: &str) -> Result<Bucket> {
         let region = source.bucket_region(name).await?;
         Ok(Bucket {
             name: name.to_owned(),
@@ -33,7 +33,7 @@ impl Request {
     /// An object if there is one of exactly this key, else a directory.
     pub(super) async fn path(
         &self,
-        source: &Source,
+        source: Asking<'_>,
         bucket: &Bucket,
         key: &str,
         version: Option<&str>,
@@ -43,7 +43,7 @@ impl Request {
         let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if directory || self.source.contents_only {
             let root = as_directory()?;
-            return match has_objects(source, bucket, &prefix).await? {
+            return match source.has_objects(&bucket.place(), &prefix).await? {
                 true => Ok(root),
                 false => Err(nothing(bucket, &format!("no object below {prefix}"))),
             };
@@ -58,7 +58,7 @@ impl Request {
         ) {
             return Err(failure);
         }
-        match has_objects(source, bucket, &prefix).await {
+        match source.has_objects(&bucket.place(), &prefix).await {
             Ok(true) => as_directory(),
             _ if failure.reason == Reason::SourceDenied => Err(failure),
             Err(failure) => Err(failure),
@@ -72,7 +72,7 @@ impl Request {
     /// The entries of a list, below a directory.
     pub(super) async fn paths(
         &self,
-        source: &Source,
+        source: Asking<'_>,
         bucket: &Bucket,
         key: &str,
         directory: bool,
@@ -86,7 +86,7 @@ impl Request {
             }
         }
         let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        match has_objects(source, bucket, &prefix).await {
+        match source.has_objects(&bucket.place(), &prefix).await {
             Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
             // Objects may be read by whoever may not list them.
             Err(failure) if failure.remedy != Remedy::GiveUp => Err(failure),
@@ -107,18 +107,6 @@ impl Request {
     fn entries(&self, whole: &Root) -> Vec<Root> {
         entries::roots(whole, &self.selection.paths, self.recursive)
     }
-}
-
-/// Is there any object under a prefix? One request.
-async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
-    let request = ListRequest {
-        prefix,
-        after: None,
-        delimiter: false,
-        max_keys: 1,
-    };
-    let page = source.list_page(&bucket.place(), &request).await?;
-    Ok(!page.objects.is_empty())
 }
 
 fn nothing(bucket: &Bucket, what: &str) -> Failure {

@@ -4,12 +4,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::Request;
+use super::asking::Asking;
 use super::roots::{self, Bucket};
 use crate::destination::naming::ContainerNames;
 use crate::failure::Result;
 use crate::job::Root;
 use crate::process::say;
-use crate::source::client::Source;
 use crate::source::list::BucketEntry;
 
 /// Buckets whose region is asked for at a time.
@@ -20,7 +20,7 @@ impl Request {
     /// and no failure, as for AzCopy.
     pub(super) async fn many(
         &self,
-        source: &Source,
+        source: Asking<'_>,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Root>> {
         roots::check_many(self.layout())?;
@@ -46,7 +46,7 @@ impl Request {
 
     /// The buckets with their regions, those of another region left out. A bucket whose region is
     /// not known is listed all the same, and named if that fails.
-    async fn located(&self, source: &Source, listed: Vec<BucketEntry>) -> Vec<Bucket> {
+    async fn located(&self, source: Asking<'_>, listed: Vec<BucketEntry>) -> Vec<Bucket> {
         let home = self.source.home_region();
         let locate = |bucket: BucketEntry| async move {
             let region = match bucket.region {

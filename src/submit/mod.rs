@@ -1,5 +1,6 @@
 //! Submitting: from what the user typed to a job every role agrees on.
 
+mod asking;
 mod checks;
 mod entries;
 mod identity;
@@ -9,12 +10,19 @@ pub mod roots;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
-use crate::job::{CopyOptions, JobId, JobSpec};
+use crate::job::{CopyOptions, JobId, JobSpec, Overwrite};
 use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
+use asking::Asking;
 use roots::Layout;
+
+/// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
+/// in whole seconds, and what the job wrote itself must be younger than its submission.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
 /// else is set (`max_message_size`).
@@ -59,11 +67,13 @@ impl Request {
         JobId::new(format!("{}-{run}", self.identity()))
     }
 
-    /// Looks at the source and decides what is listed and where it goes.
+    /// Looks at the source and decides what is listed and where it goes. What S3 does not answer for
+    /// the moment it is asked again, for some seconds.
     ///
     /// # Errors
     /// The source cannot be reached, does not exist or refuses us; or the request makes no sense.
     pub async fn plan(&self, source: &Source, id: JobId, now_ms: i64) -> Result<JobSpec> {
+        let source = Asking(source);
         let roots = match &self.source.level {
             Level::Service => self.many(source, |_| true).await?,
             Level::BucketPattern(pattern) => {
@@ -91,6 +101,9 @@ impl Request {
             }
         };
         self.say_unused_containers(&roots);
+        if self.options.overwrite != Overwrite::True {
+            tokio::time::sleep(SETTLE).await;
+        }
         let spec = JobSpec {
             id,
             source: self.source.identity(),

@@ -47,6 +47,12 @@ impl World {
     /// `blobfleet copy SOURCE BLOB_URL/TO` with both clouds' credentials in the environment:
     /// AWS keys, and the account's name and key. `to` is a container and path, or empty.
     pub(crate) fn copy(&self, source: &str, to: &str) -> Invocation {
+        let to = to.trim_end_matches('/');
+        self.copy_as_is(source, to).args(["--recursive"])
+    }
+
+    /// The same without `--recursive`, and with a slash at the destination's end kept.
+    pub(crate) fn copy_as_is(&self, source: &str, to: &str) -> Invocation {
         let account = self.cloud.blob_url(ACCOUNT);
         let to = format!("{account}/{to}");
         let state = self.state();
@@ -60,8 +66,7 @@ impl World {
         ] {
             copy = copy.env(name, value);
         }
-        let to = to.trim_end_matches('/');
-        copy.args(["copy", source, to, "--recursive", "--output-type=json"])
+        copy.args(["copy", source, &to, "--output-type=json"])
             .args(["--state", state.to_str().unwrap()])
     }
 

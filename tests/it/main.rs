@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod azcopy;
+mod azcopy_equality;
 mod azurite;
 mod bad_input;
 mod blob_semantics;
@@ -26,9 +27,12 @@ mod harness;
 mod keys;
 mod kill;
 mod moto;
+mod overwrite;
 mod parts;
+mod planning;
 mod power;
 mod prometheus;
+mod properties;
 mod rabbitmq;
 mod refresh;
 mod selecting;

@@ -4,12 +4,14 @@
 //! From-URL calls answer only after Azure has read the whole source, so each has a deadline of its
 //! own by size ([`deadline`]) which replaces the HTTP client's.
 
+mod account;
 mod block_list;
 mod error;
 mod request;
 #[cfg(test)]
 mod tests;
 mod types;
+mod upload;
 
 use std::time::Duration;
 

@@ -45,6 +45,13 @@ pub struct BlobHeaders {
     pub tags: Vec<(String, String)>,
 }
 
+impl BlobHeaders {
+    /// Must the tags be set by a call of their own, after the one that makes the blob?
+    pub fn tags_apart(&self) -> bool {
+        !self.tags.is_empty() && super::request::tags_header(&self.tags).is_none()
+    }
+}
+
 /// On what the write depends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {

@@ -5,6 +5,7 @@ use crate::failure::{Reason, Result};
 use crate::filter::Filter;
 use crate::job::{CopyOptions, Root, Scope};
 use crate::message::{Ending, KeyRange};
+use crate::skip::Skip;
 
 /// No key that goes on after a prefix comes behind the prefix and this.
 const LAST: char = char::MAX;
@@ -77,7 +78,7 @@ impl Rules {
     pub(super) fn decided(&self, root: &Root, found: &Found) -> Option<Ending> {
         let key = &found.object.key;
         if key.ends_with('/') && !self.copied_marker(root, key) {
-            return Some(skipped("folder_marker", String::new()));
+            return Some(skipped(Skip::FolderMarker, String::new()));
         }
         if let Some(message) = &root.refused {
             return Some(Ending::Failed {
@@ -87,7 +88,7 @@ impl Rules {
         }
         let class = found.archived.as_ref()?;
         let message = format!("storage class {class}: restore the object at S3, then copy again");
-        Some(skipped("archived", message))
+        Some(skipped(Skip::Archived, message))
     }
 
     fn copied_marker(&self, root: &Root, key: &str) -> bool {
@@ -96,9 +97,9 @@ impl Rules {
     }
 }
 
-fn skipped(reason: &str, message: String) -> Ending {
+fn skipped(skip: Skip, message: String) -> Ending {
     Ending::Skipped {
-        reason: reason.to_owned(),
+        reason: skip.to_string(),
         message,
     }
 }

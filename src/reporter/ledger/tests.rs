@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::failure::Reason;
 use crate::job::{CopyOptions, JobStatus, Root, Scope, SourceEndpoint};
-use crate::message::{CopyId, Decided, Ending, KeyRange, Outcome, Page, RangeFailed};
+use crate::message::{CopyId, Decided, Ending, KeyRange, Notes, Outcome, Page, RangeFailed};
 use crate::reporter::book::JobAccount;
 
 const JOB: &str = "j-1";
@@ -84,6 +84,7 @@ fn outcome(list_task: u64, nonce: u64, index: u32, ok: bool) -> Outcome {
             Ending::Copied {
                 bytes: 5,
                 crc64: Some(7),
+                notes: Notes::default(),
             }
         } else {
             failed

@@ -1,0 +1,96 @@
+//! What objects can have besides bytes.
+
+use simcloud::{Object, OpKind, SimCloud};
+
+use super::{Row, address, call, check_s3, cloud, signed, signer};
+
+async fn with_tags() -> SimCloud {
+    let cloud = cloud().await;
+    for bucket in ["photos", "open"] {
+        let object = Object::bytes("hello").tag("colour", "blue & <red>");
+        cloud.put_object(bucket, "tagged", object.tag("Länge", ""));
+    }
+    cloud
+}
+
+#[tokio::test]
+async fn requests_for_tags() {
+    let cloud = with_tags().await;
+    let sign = signer(&cloud);
+    let get = |target: &str| call(&cloud, "GET", target);
+    let mut later = sign.sign(get("/photos/tagged"));
+    later.target.push_str("?tagging");
+    let rows: Vec<Row<'_>> = vec![
+        ("tags", sign.sign(get("/photos/tagged?tagging")), 200, ""),
+        (
+            "presigned",
+            sign.presign(get("/photos/tagged?tagging"), "60"),
+            200,
+            "",
+        ),
+        (
+            "no tags",
+            sign.sign(get("/photos/a%20b%2Bc?tagging")),
+            200,
+            "",
+        ),
+        (
+            "of the version that has none",
+            sign.sign(get("/photos/tagged?tagging&versionId=null")),
+            200,
+            "",
+        ),
+        (
+            "unsigned",
+            get("/photos/tagged?tagging"),
+            403,
+            "AccessDenied",
+        ),
+        (
+            "unsigned, public bucket",
+            get("/open/tagged?tagging"),
+            403,
+            "AccessDenied",
+        ),
+        (
+            "signed without the parameter",
+            later,
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (
+            "of no object",
+            sign.sign(get("/photos/nothing?tagging")),
+            404,
+            "NoSuchKey",
+        ),
+    ];
+    check_s3(&cloud, rows).await;
+    assert_eq!(cloud.requests(OpKind::GetObjectTagging), 8);
+    assert_eq!(cloud.refused(OpKind::GetObjectTagging), 4);
+}
+
+#[tokio::test]
+async fn tags_are_told_and_counted() {
+    let cloud = with_tags().await;
+    let get = |target: &str| call(&cloud, "GET", target);
+    let set = signed(&cloud, get("/photos/tagged?tagging")).await;
+    let inner = set.element("TagSet").unwrap();
+    assert_eq!(
+        inner,
+        "<Tag><Key>colour</Key><Value>blue &amp; &lt;red&gt;</Value></Tag>\
+         <Tag><Key>Länge</Key><Value></Value></Tag>"
+    );
+    let none = signed(&cloud, get("/photos/a%20b%2Bc?tagging")).await;
+    assert_eq!(none.element("TagSet").as_deref(), Some(""));
+    for method in ["HEAD", "GET"] {
+        let count = |key: &str| signed(&cloud, call(&cloud, method, &format!("/photos/{key}")));
+        let some = count("tagged").await;
+        assert_eq!(some.header("x-amz-tagging-count"), Some("2"), "{method}");
+        let none = count("a%20b%2Bc").await;
+        assert_eq!(none.header("x-amz-tagging-count"), None, "{method}");
+    }
+    let anyone = get("/open/tagged").send(&address(&cloud.s3_url())).await;
+    let count = anyone.header("x-amz-tagging-count");
+    assert_eq!((anyone.status, count), (200, None), "not without the right");
+}

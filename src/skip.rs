@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::message::Ending;
+
 /// Why an object is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
@@ -29,6 +31,16 @@ impl Skip {
             Self::DestinationNewer => "destination_newer",
             Self::Unchanged => "unchanged",
             Self::InvalidName => "invalid_name",
+        }
+    }
+}
+
+impl Skip {
+    /// The ending of an object that is left out; the message says more for people, or nothing.
+    pub fn ending(self, message: impl Into<String>) -> Ending {
+        Ending::Skipped {
+            reason: self.to_string(),
+            message: message.into(),
         }
     }
 }

@@ -28,7 +28,9 @@ pub(super) async fn of(
     root: &Root,
     key: &str,
 ) -> Result<Target> {
-    let name = own_name(root, key)?;
+    let name = root.blob(key).ok_or_else(|| {
+        Failure::give_up(Reason::Internal, "nothing of the key is left for a name")
+    })?;
     let fault = |namespace| naming::blob_fault(namespace, &root.container, &name);
     let namespace = if fault(Namespace::Flat) == fault(Namespace::Hierarchical) {
         Namespace::Flat
@@ -63,17 +65,6 @@ fn decide(
         }
         (None, Some(fault), _) => Err(naming::rejected(fault)),
     }
-}
-
-/// The name by the job's layout.
-fn own_name(root: &Root, key: &str) -> Result<String> {
-    let kept = key.get(root.strip..).ok_or_else(|| {
-        Failure::give_up(
-            Reason::Internal,
-            "the key is shorter than the listed prefix",
-        )
-    })?;
-    Ok(format!("{}{kept}", root.blob_prefix))
 }
 
 #[cfg(test)]

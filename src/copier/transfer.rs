@@ -22,7 +22,7 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
     let clients = shared.copier.clients.of(spec)?;
     let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
         Target::Blob { name, escaped } => (name, escaped),
-        Target::Skipped(skip, why) => return Ok(skipped(skip, why)),
+        Target::Skipped(skip, why) => return Ok(skip.ending(why)),
     };
     let mut passage = Passage {
         shared: shared.clone(),
@@ -86,7 +86,7 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
     let verdict = overwrite::decide(mode, &task.object, md5, found.as_ref(), begun);
     Ok(match verdict {
         Verdict::Write(conditions) => Needed::Write(conditions),
-        Verdict::Skip(skip) => Needed::Ended(skipped(skip, String::new())),
+        Verdict::Skip(skip) => Needed::Ended(skip.ending("")),
         Verdict::Done => Needed::Ended(Ending::Copied {
             bytes: task.object.size,
             crc64: None,
@@ -96,7 +96,7 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
             let question = format!("{}/{} is there", passage.blob.container, passage.blob.blob);
             match passage.shared.copier.prompter.overwrite(&question).await? {
                 true => Needed::Write(conditions),
-                false => Needed::Ended(skipped(Skip::DestinationExists, String::new())),
+                false => Needed::Ended(Skip::DestinationExists.ending("")),
             }
         }
     })
@@ -134,7 +134,7 @@ async fn look(
             .or(head.archive_status.as_deref());
         let class = class.unwrap_or_default();
         let why = format!("storage class {class}: restore the object first");
-        return Ok(Err(skipped(Skip::Archived, why)));
+        return Ok(Err(Skip::Archived.ending(why)));
     }
     if spec.options.detect_source_changed && object::changed_since(&task.object, &head) {
         return Err(Failure::give_up(
@@ -245,13 +245,6 @@ async fn tag(passage: &Passage, source: &SourceObject) -> Result<()> {
     let failure = set.as_ref().err().map(|error| &error.failure);
     passage.observe(("blob", "set_blob_tags"), started, failure);
     Ok(set?)
-}
-
-fn skipped(skip: Skip, message: String) -> Ending {
-    Ending::Skipped {
-        reason: skip.to_string(),
-        message,
-    }
 }
 
 fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {

@@ -53,18 +53,23 @@ impl World {
 
     /// The same without `--recursive`, and with a slash at the destination's end kept.
     pub(crate) fn copy_as_is(&self, source: &str, to: &str) -> Invocation {
-        let account = self.cloud.blob_url(ACCOUNT);
+        self.copy_to(ACCOUNT, source, to)
+    }
+
+    /// The same into any account.
+    pub(crate) fn copy_to(&self, name: &str, source: &str, to: &str) -> Invocation {
+        let account = self.cloud.blob_url(name);
         let to = format!("{account}/{to}");
         let state = self.state();
         let mut copy = Invocation::new(self.home.path());
-        for (name, value) in [
+        for (variable, value) in [
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_ENDPOINT_URL_S3", &self.cloud.s3_url()),
-            ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
-            ("AZURE_STORAGE_KEY", &self.cloud.account_key(ACCOUNT)),
+            ("AZURE_STORAGE_ACCOUNT", name),
+            ("AZURE_STORAGE_KEY", &self.cloud.account_key(name)),
         ] {
-            copy = copy.env(name, value);
+            copy = copy.env(variable, value);
         }
         copy.args(["copy", source, &to, "--output-type=json"])
             .args(["--state", state.to_str().unwrap()])

@@ -24,6 +24,7 @@ mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;
 mod harness;
+mod hierarchical;
 mod keys;
 mod kill;
 mod moto;

@@ -78,7 +78,7 @@ impl Rules {
     pub(super) fn decided(&self, root: &Root, found: &Found) -> Option<Ending> {
         let key = &found.object.key;
         if key.ends_with('/') && !self.copied_marker(root, key) {
-            return Some(skipped(Skip::FolderMarker, String::new()));
+            return Some(Skip::FolderMarker.ending(""));
         }
         if let Some(message) = &root.refused {
             return Some(Ending::Failed {
@@ -88,18 +88,11 @@ impl Rules {
         }
         let class = found.archived.as_ref()?;
         let message = format!("storage class {class}: restore the object at S3, then copy again");
-        Some(skipped(Skip::Archived, message))
+        Some(Skip::Archived.ending(message))
     }
 
     fn copied_marker(&self, root: &Root, key: &str) -> bool {
         let named_by_user = matches!(&root.scope, Scope::Object { key: named, .. } if named == key);
         named_by_user || (self.directory_stubs && root.blob(key).is_some())
-    }
-}
-
-fn skipped(skip: Skip, message: String) -> Ending {
-    Ending::Skipped {
-        reason: skip.to_string(),
-        message,
     }
 }

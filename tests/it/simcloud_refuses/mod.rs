@@ -11,9 +11,11 @@ mod blob_tiers;
 mod s3_archived;
 mod s3_customer_keys;
 mod s3_objects;
+mod s3_paths;
 mod s3_presigned;
 mod s3_regions;
 mod s3_signed;
+mod s3_versions;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

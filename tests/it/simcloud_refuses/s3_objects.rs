@@ -94,3 +94,54 @@ async fn tags_are_told_and_counted() {
     let count = anyone.header("x-amz-tagging-count");
     assert_eq!((anyone.status, count), (200, None), "not without the right");
 }
+
+/// What an object was given comes back with HEAD and with GET, valid or not.
+#[tokio::test]
+async fn headers_and_metadata() {
+    let cloud = cloud().await;
+    let headers = [
+        ("Content-Type", "text/x"),
+        ("Content-Language", "de, en"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Disposition", "attachment; filename=\"a b\""),
+        ("Cache-Control", "no-store"),
+        ("Expires", "0"),
+        ("x-amz-website-redirect-location", "/other"),
+        ("x-amz-missing-meta", "2"),
+        ("x-amz-server-side-encryption", "aws:kms"),
+    ];
+    let metadata = [
+        ("plain", "a b; c=\"d\"", "a b; c=\"d\""),
+        (
+            "umlaut",
+            "schön grün_2?",
+            "=?UTF-8?Q?sch=C3=B6n_gr=C3=BCn=5F2=3F?=",
+        ),
+        ("control", "a\u{85}", "=?UTF-8?B?YcKF?="),
+        ("encoded", "=?UTF-8?B?w6Q=?=", "=?UTF-8?B?w6Q=?="),
+    ];
+    let mut object = Object::bytes("hello");
+    for (name, value) in headers {
+        object = object.header(name, value);
+    }
+    for (name, value, _) in metadata {
+        object = object.metadata(name, value);
+    }
+    let object = object.metadata("twice", "a").metadata("Twice", "b");
+    cloud.put_object("photos", "dressed", object);
+    for method in ["HEAD", "GET"] {
+        let told = signed(&cloud, call(&cloud, method, "/photos/dressed")).await;
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            assert_eq!(told.header(&name), Some(value), "{method} {name}");
+        }
+        for (name, _, wired) in metadata {
+            let name = format!("x-amz-meta-{name}");
+            assert_eq!(told.header(&name), Some(wired), "{method} {name}");
+        }
+        assert_eq!(told.header("x-amz-meta-twice"), Some("a,b"), "{method}");
+    }
+    let plain = signed(&cloud, call(&cloud, "HEAD", "/photos/a%20b%2Bc")).await;
+    assert_eq!(plain.header("content-type"), Some("binary/octet-stream"));
+    assert_eq!(plain.header("expires"), None);
+}

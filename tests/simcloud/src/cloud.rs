@@ -199,7 +199,8 @@ impl SimCloud {
         }
     }
 
-    /// Puts an object. Of a bucket that does not exist, or of a series, nothing is put.
+    /// Puts an object. One of another version that was there is kept, and can be asked for by its
+    /// id. Of a bucket that does not exist, or of a series, nothing is put.
     pub fn put_object(&self, bucket: &str, key: &str, object: Object) {
         self.put_objects(bucket, [(key.to_owned(), object)]);
     }
@@ -210,31 +211,24 @@ impl SimCloud {
         let objects = objects.into_iter();
         let stored = objects.map(|(key, object)| (key.into(), Stored::new(object, now)));
         let stored: Vec<(Box<str>, Stored)> = stored.collect();
-        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
-            && let Keys::Stored(keys) = &mut bucket.keys
-        {
-            keys.extend(stored);
-        }
-    }
-
-    /// Keeps an older version of an object, which has a version id; the key may hold another
-    /// object, or none.
-    pub fn put_older_version(&self, bucket: &str, key: &str, object: Object) {
-        let Some(version) = object.version.clone() else {
-            return;
-        };
-        let stored = Stored::new(object, unix_millis(self.now()));
         if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
-            bucket.older.insert((key.to_owned(), version), stored);
+            for (key, stored) in stored {
+                bucket.put(key, stored);
+            }
         }
     }
 
-    /// Removes an object.
+    /// Deletes an object. A version that has an id is no longer listed, but can be asked for.
     pub fn delete_object(&self, bucket: &str, key: &str) {
-        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
-            && let Keys::Stored(keys) = &mut bucket.keys
-        {
-            keys.remove(key);
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.delete(key);
+        }
+    }
+
+    /// Deletes one version of an object for good; the one before it is listed again.
+    pub fn delete_version(&self, bucket: &str, key: &str, version: &str) {
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.delete_version(key, version);
         }
     }
 

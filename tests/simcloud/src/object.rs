@@ -68,11 +68,16 @@ impl Object {
         self
     }
 
-    /// User metadata; the name without `x-amz-meta-`, the value as it is on the wire.
+    /// User metadata; the name without `x-amz-meta-`. A value that is not ASCII is given back
+    /// encoded, as S3 does; one that is, as it is, encoded or not. Values of one name are joined.
     #[must_use]
     pub fn metadata(mut self, name: &str, value: &str) -> Self {
-        self.metadata
-            .push((name.to_ascii_lowercase(), value.into()));
+        let name = name.to_ascii_lowercase();
+        let known = self.metadata.iter_mut().find(|(known, _)| *known == name);
+        match known {
+            Some((_, values)) => *values = format!("{values},{value}"),
+            None => self.metadata.push((name, value.into())),
+        }
         self
     }
 
@@ -135,7 +140,8 @@ impl Object {
         self
     }
 
-    /// The version id; the bucket answers as one that keeps versions.
+    /// The version id; the bucket answers as one that keeps versions. S3's own ids are `null` or
+    /// 32 letters, digits, `.` and `_`; others do as well here.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         self.version = Some(version.into());

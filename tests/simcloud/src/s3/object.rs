@@ -5,6 +5,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response};
 
 use super::customer_key;
+use super::metadata;
 use super::store::Stored;
 use crate::body::Body;
 use crate::clock::http_date;
@@ -110,20 +111,6 @@ fn archived(object: &Stored) -> Refusal {
     }
 }
 
-/// Refuses a version the object is not.
-pub(crate) fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
-    let version = object.extra().and_then(|extra| extra.version.as_deref());
-    match query.get("versionId") {
-        Some("null") if version.is_none() => Ok(()),
-        Some(asked) if version != Some(asked) => Err(Refusal::new(
-            404,
-            "NoSuchVersion",
-            "The specified version does not exist.",
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
     set(headers, "content-type", "binary/octet-stream");
     set(headers, "etag", etag);
@@ -138,12 +125,16 @@ fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
         set(headers, name, value);
     }
     for (name, value) in &extra.metadata {
-        set(headers, &format!("x-amz-meta-{name}"), value);
+        set(
+            headers,
+            &format!("x-amz-meta-{name}"),
+            &metadata::wire(value),
+        );
     }
     if let Some(key) = &extra.customer_key {
         customer_key::echo(headers, key);
     }
-    if let Some(version) = &extra.version {
+    if let Some(version) = object.version() {
         set(headers, "x-amz-version-id", version);
     }
     if let Some(tier) = &extra.archive_status {

@@ -29,16 +29,8 @@ pub(crate) struct Bucket {
     /// Whether unsigned requests may read it.
     pub(crate) public: bool,
     pub(crate) keys: Keys,
-    /// Versions that another has replaced, by key and version id; not listed.
-    pub(crate) older: BTreeMap<(String, String), Stored>,
-}
-
-impl Bucket {
-    /// An object by its key, or one of its older versions.
-    pub(crate) fn get(&self, key: &str, version: Option<&str>) -> Option<Cow<'_, Stored>> {
-        let older = version.and_then(|version| self.older.get(&(key.into(), version.into())));
-        older.map(Cow::Borrowed).or_else(|| self.keys.get(key))
-    }
+    /// Versions that are not listed, the newest last.
+    pub(crate) older: BTreeMap<Box<str>, Vec<Stored>>,
 }
 
 /// The objects of a bucket.
@@ -131,6 +123,15 @@ impl Stored {
 
     pub(crate) fn extra(&self) -> Option<&Extra> {
         self.extra.as_deref()
+    }
+
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.extra()?.version.as_deref()
+    }
+
+    /// `null` where there is none.
+    pub(crate) fn version_id(&self) -> &str {
+        self.version().unwrap_or("null")
     }
 
     /// `STANDARD` where none was given.

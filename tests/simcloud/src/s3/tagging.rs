@@ -10,9 +10,8 @@ use crate::refusal::element;
 
 /// The tags of an object; an empty set where it has none.
 pub(crate) fn read(object: &Stored) -> Response<Body> {
-    let extra = object.extra();
     let mut xml = String::from("<TagSet>");
-    for (key, value) in extra.into_iter().flat_map(|extra| &extra.tags) {
+    for (key, value) in object.extra().into_iter().flat_map(|extra| &extra.tags) {
         xml.push_str("<Tag>");
         element(&mut xml, "Key", key);
         element(&mut xml, "Value", value);
@@ -20,7 +19,7 @@ pub(crate) fn read(object: &Stored) -> Response<Body> {
     }
     xml.push_str("</TagSet>");
     let mut response = xml_reply("Tagging", &xml);
-    if let Some(version) = extra.and_then(|extra| extra.version.as_deref()) {
+    if let Some(version) = object.version() {
         set(response.headers_mut(), "x-amz-version-id", version);
     }
     response

@@ -219,7 +219,7 @@ fn known_tier(flag: &str, text: &str) -> Result<String> {
     let known = TIERS.iter().find(|tier| tier.eq_ignore_ascii_case(text));
     known.map(|tier| (*tier).to_owned()).ok_or_else(|| {
         usage(format!(
-            "{flag}: {text:?} is no tier of block blobs: choose from Hot, Cool, Cold, Archive"
+            "{flag} is given no tier of block blobs: choose from Hot, Cool, Cold, Archive"
         ))
     })
 }

@@ -81,26 +81,28 @@ impl Filter {
     }
 }
 
+// Values are not shown: one that went to the wrong place may be a secret.
+
 fn globs(flag: &str, texts: &[String]) -> Result<Vec<Glob>> {
-    let read = |text: &String| {
-        Glob::new(text).map_err(|error| usage(format!("{flag} {text:?} is no pattern: {error}")))
+    let read = |(text, number): (&String, u32)| {
+        Glob::new(text).map_err(|why| usage(format!("{flag}: entry {number} is no pattern: {why}")))
     };
-    texts.iter().map(read).collect()
+    texts.iter().zip(1..).map(read).collect()
 }
 
 fn regexes(flag: &str, texts: &[String]) -> Result<Vec<Regex>> {
-    let read = |text: &String| {
+    let read = |(text, number): (&String, u32)| {
         Regex::new(text).map_err(|error| {
             // The library draws the place under the text; its last line says what is wrong.
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default();
             let why = why.strip_prefix("error: ").unwrap_or(why);
             usage(format!(
-                "{flag} {text:?} is no regular expression: {why}; a ; separates several"
+                "{flag}: entry {number} is no regular expression: {why}; a ; separates several"
             ))
         })
     };
-    texts.iter().map(read).collect()
+    texts.iter().zip(1..).map(read).collect()
 }
 
 fn usage(message: String) -> Failure {

@@ -113,15 +113,15 @@ fn what_cannot_be_read_is_named_with_its_flag() {
     for (set, parts) in [
         (
             (|f| f.include_pattern = texts(&["ok", "[a"])) as fn(&mut Filters),
-            ["--include-pattern \"[a\"", "no ]"],
+            ["--include-pattern: entry 2", "no ]"],
         ),
         (
             |f| f.exclude_pattern = texts(&["a\\"]),
-            ["--exclude-pattern \"a\\\\\"", "ends in a \\"],
+            ["--exclude-pattern: entry 1", "ends in a \\"],
         ),
         (
             |f| f.include_regex = texts(&["(a"]),
-            ["--include-regex \"(a\"", "unclosed group"],
+            ["--include-regex: entry 1", "unclosed group"],
         ),
         (
             |f| f.exclude_regex = texts(&["a{2,1}"]),

@@ -55,7 +55,9 @@ impl<'a> Fetch<'a> {
         match &self.root.scope {
             Scope::Object { key, version } => {
                 let head = self.head(key, version.as_deref()).await;
-                let listing = head.map(|head| self.one(key, version.as_deref(), head));
+                let listing = head
+                    .map(|head| self.one(key, version.as_deref(), head))
+                    .map_err(|failure| of_version(version.as_deref(), failure));
                 named(key, listing)
             }
             Scope::Prefix {
@@ -153,6 +155,14 @@ fn found(object: S3Object) -> Found {
             storage_class: object.storage_class,
         },
     }
+}
+
+/// Of one key's versions several may fail.
+fn of_version(version: Option<&str>, mut failure: Failure) -> Failure {
+    if let Some(version) = version {
+        failure.message = format!("version {version:?}: {}", failure.message);
+    }
+    failure
 }
 
 /// A named object that no other try will bring is an object that failed.

@@ -4,30 +4,26 @@ mod asking;
 mod checks;
 mod entries;
 mod identity;
+mod lookup;
+mod many;
 pub mod roots;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-
-use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
-use crate::failure::{Failure, Reason, Remedy, Result};
-use crate::job::{CopyOptions, JobId, JobSpec, Overwrite, Root};
+use crate::failure::Result;
+use crate::job::{CopyOptions, JobId, JobSpec, Overwrite};
 use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
 use asking::Asking;
-use roots::{Bucket, Layout};
-
-/// Buckets whose region is asked for at a time.
-const REGION_LOOKUPS: usize = 16;
+use roots::Layout;
 
 /// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
 /// in whole seconds, and what the job wrote itself must be younger than its submission.
 const SETTLE: Duration = Duration::from_secs(2);
+
 /// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
 /// else is set (`max_message_size`).
 pub const MAX_SPEC: usize = 16 * 1024 * 1024;
@@ -85,15 +81,7 @@ impl Request {
             }
             Level::Bucket { bucket } => {
                 let bucket = self.bucket(source, bucket).await?;
-                let mut names = ContainerNames::default();
-                let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
-                if self.selection.paths.is_empty() {
-                    // What may not be listed is refused now rather than as a range of the job.
-                    source.has_objects(&bucket.place(), "").await?;
-                    vec![root]
-                } else {
-                    self.entries(&root)
-                }
+                self.whole(source, &bucket).await?
             }
             Level::Path {
                 bucket,
@@ -102,16 +90,17 @@ impl Request {
                 directory,
             } => {
                 let bucket = self.bucket(source, bucket).await?;
-                if self.selection.paths.is_empty() {
-                    vec![
-                        self.path(source, &bucket, key, version.as_deref(), *directory)
-                            .await?,
-                    ]
-                } else {
+                if !self.selection.paths.is_empty() {
                     self.paths(source, &bucket, key, *directory).await?
+                } else if !self.selection.versions.is_empty() {
+                    self.versions(&bucket, key)?
+                } else {
+                    let version = version.as_deref();
+                    vec![self.path(source, &bucket, key, version, *directory).await?]
                 }
             }
         };
+        self.say_unused_containers(&roots);
         if self.options.overwrite != Overwrite::True {
             tokio::time::sleep(SETTLE).await;
         }
@@ -137,134 +126,4 @@ impl Request {
             contents_only: self.source.contents_only,
         }
     }
-
-    async fn bucket(&self, source: Asking<'_>, name: &str) -> Result<Bucket> {
-        let region = source.bucket_region(name).await?;
-        Ok(Bucket {
-            name: name.to_owned(),
-            region,
-        })
-    }
-
-    /// An object if there is one of exactly this key, else a directory.
-    async fn path(
-        &self,
-        source: Asking<'_>,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<&str>,
-        directory: bool,
-    ) -> Result<Root> {
-        let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
-        let place = bucket.place();
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        if directory || self.source.contents_only {
-            let root = as_directory()?;
-            return match source.has_objects(&place, &prefix).await? {
-                true => Ok(root),
-                false => Err(nothing(bucket, &format!("no object below {prefix}"))),
-            };
-        }
-        let failure = match source.head(&place, key, version).await {
-            Ok(_) => return roots::object(bucket, key, version, &self.destination),
-            Err(failure) => failure,
-        };
-        if !matches!(
-            failure.reason,
-            Reason::SourceNotFound | Reason::SourceDenied
-        ) {
-            return Err(failure);
-        }
-        match source.has_objects(&place, &prefix).await {
-            Ok(true) => as_directory(),
-            _ if failure.reason == Reason::SourceDenied => Err(failure),
-            Err(failure) => Err(failure),
-            Ok(false) => {
-                let what = format!("neither an object nor a directory {key}");
-                Err(nothing(bucket, &what))
-            }
-        }
-    }
-
-    /// The entries of a list, below a directory.
-    async fn paths(
-        &self,
-        source: Asking<'_>,
-        bucket: &Bucket,
-        key: &str,
-        directory: bool,
-    ) -> Result<Vec<Root>> {
-        let root = roots::directory(bucket, key, self.layout(), &self.destination)?;
-        let place = bucket.place();
-        if !directory && !self.source.contents_only {
-            match source.head(&place, key, None).await {
-                Ok(_) => return Err(checks::entries_of_object()),
-                Err(failure) if failure.remedy == Remedy::GiveUp => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        match source.has_objects(&place, &prefix).await {
-            Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
-            // Objects may be read by whoever may not list them.
-            Err(failure) if failure.remedy != Remedy::GiveUp => Err(failure),
-            _ => Ok(self.entries(&root)),
-        }
-    }
-
-    fn entries(&self, whole: &Root) -> Vec<Root> {
-        entries::roots(whole, &self.selection.paths, self.recursive)
-    }
-
-    async fn many(&self, source: Asking<'_>, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
-        let filter = self.source.region.as_deref();
-        let mut listed = source.list_buckets(filter).await?;
-        listed.retain(|bucket| wanted(&bucket.name));
-        // A bucket whose region is not known is listed all the same, and named if that fails.
-        let home = self.source.home_region();
-        let located: Vec<Bucket> =
-            stream::iter(listed)
-                .map(|bucket| async move {
-                    let region = match bucket.region {
-                    Some(region) => region,
-                    None => source.bucket_region(&bucket.name).await.unwrap_or_else(|failure| {
-                        tracing::warn!(bucket = bucket.name, %failure, "region is not known");
-                        home.to_owned()
-                    }),
-                };
-                    Bucket {
-                        name: bucket.name,
-                        region,
-                    }
-                })
-                .buffered(REGION_LOOKUPS)
-                .filter(|bucket| {
-                    let inside = filter.is_none_or(|region| region == bucket.region);
-                    async move { inside }
-                })
-                .collect()
-                .await;
-        if located.is_empty() {
-            return Err(Failure::stop(
-                Reason::SourceNotFound,
-                format!(
-                    "no bucket of these credentials matches {}: check pattern, region and account",
-                    self.source
-                ),
-            ));
-        }
-        let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
-        let mut containers = ContainerNames::new(&names);
-        located
-            .iter()
-            .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
-            .collect()
-    }
-}
-
-fn nothing(bucket: &Bucket, what: &str) -> Failure {
-    Failure::stop(
-        Reason::SourceNotFound,
-        format!("bucket {} has {what}: check the source", bucket.name),
-    )
 }

@@ -7,7 +7,7 @@
 mod containers;
 mod escape;
 
-pub use self::containers::ContainerNames;
+pub use self::containers::{ContainerNames, check_map};
 pub use self::escape::{escape, unescape};
 use crate::failure::{Failure, Reason, Result};
 

@@ -1,7 +1,9 @@
 //! What of a source is copied: filters, and how little is listed for them.
 
+mod containers;
 mod entries;
 mod filters;
+mod versions;
 
 use std::collections::BTreeSet;
 
@@ -51,6 +53,13 @@ fn objects(world: &World) -> BTreeSet<String> {
         .collect();
     assert_eq!(keys.len(), blobs.len(), "an object went to two blobs");
     keys
+}
+
+/// A file of these lines.
+fn list(world: &World, lines: &[&str]) -> String {
+    let path = world.state().with_file_name("list");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 fn set(places: &[&str]) -> BTreeSet<String> {

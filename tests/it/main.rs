@@ -20,6 +20,7 @@ mod embedded_durability;
 mod embedded_ledger;
 mod embedded_model;
 mod end_to_end;
+mod end_to_end_awkward;
 mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::OnceCell;
+
 use crate::clock::Clock;
 use crate::config::Env;
 use crate::copier::Containers;
 use crate::destination::auth::Auth;
 use crate::destination::client::Destination;
+use crate::destination::naming::Namespace;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
+use crate::http::Transport;
 use crate::job::{JobId, JobSpec};
 use crate::source::client::Source;
 use crate::source::credentials::Credentials;
+use crate::source::customer_key::CustomerKey;
 
 /// As whom destinations are written to.
 #[derive(Clone, Debug)]
@@ -48,8 +53,9 @@ pub struct Clients {
 
 #[derive(Debug)]
 struct Inner {
-    http: reqwest::Client,
+    http: Transport,
     credentials: Credentials,
+    customer_key: Option<CustomerKey>,
     login: Login,
     clock: Clock,
     made: Mutex<HashMap<JobId, Arc<JobClients>>>,
@@ -64,23 +70,56 @@ pub struct JobClients {
     pub destination: Destination,
     /// Containers made so far.
     pub(crate) containers: Containers,
+    /// The time.
+    pub clock: Clock,
+    namespace: OnceCell<Namespace>,
+}
+
+impl JobClients {
+    /// How the destination account keeps its blobs; asked once. A credential that may not ask is
+    /// taken to be of a flat account, whose answer to a name it cannot hold then decides.
+    pub async fn namespace(&self) -> Namespace {
+        let asked = self
+            .namespace
+            .get_or_try_init(|| self.destination.namespace());
+        match asked.await {
+            Ok(namespace) => *namespace,
+            Err(error) => {
+                tracing::debug!(%error, "the kind of the account is not known");
+                Namespace::Flat
+            }
+        }
+    }
 }
 
 impl Clients {
     /// Clients that sign with these credentials.
-    pub fn new(
-        http: reqwest::Client,
-        credentials: Credentials,
-        login: Login,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(http: Transport, credentials: Credentials, login: Login, clock: Clock) -> Self {
         let made = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 http,
                 credentials,
+                customer_key: None,
                 login,
                 clock,
+                made,
+            }),
+        }
+    }
+
+    /// The same, with the key of objects that are encrypted with a customer's own.
+    #[must_use]
+    pub fn with_customer_key(self, key: Option<CustomerKey>) -> Self {
+        let inner = &self.inner;
+        let made = Mutex::default();
+        Self {
+            inner: Arc::new(Inner {
+                http: inner.http.clone(),
+                credentials: inner.credentials.clone(),
+                customer_key: key,
+                login: inner.login.clone(),
+                clock: inner.clock.clone(),
                 made,
             }),
         }
@@ -98,21 +137,24 @@ impl Clients {
         }
         let auth = inner
             .login
-            .resolve(&spec.account, &inner.http, &inner.clock)?;
+            .resolve(&spec.account, inner.http.usual(), &inner.clock)?;
         let clients = Arc::new(JobClients {
             source: Source::new(
                 spec.endpoint.clone(),
                 inner.credentials.clone(),
                 inner.http.clone(),
                 inner.clock.clone(),
-            ),
+            )
+            .with_customer_key(inner.customer_key.clone()),
             destination: Destination::new(
                 &spec.account,
                 auth,
-                inner.http.clone(),
+                inner.http.usual().clone(),
                 inner.clock.clone(),
             )?,
             containers: Containers::default(),
+            clock: inner.clock.clone(),
+            namespace: OnceCell::new(),
         });
         made.insert(spec.id.clone(), clients.clone());
         Ok(clients)

@@ -111,6 +111,9 @@ pub struct ListedObject {
     pub modified: i64,
     /// Version to copy, where one was named.
     pub version: Option<String>,
+    /// S3's storage class; none is STANDARD.
+    #[serde(default)]
+    pub storage_class: Option<String>,
 }
 
 /// Work for a copier: one object.
@@ -122,6 +125,31 @@ pub struct CopyTask {
     pub root: u32,
     /// The object.
     pub object: ListedObject,
+    /// What earlier deliveries staged of a large object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
+}
+
+/// The digests of a large object's blocks, as far as they were staged: the block list does not
+/// keep them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Names the version of the content and the size of its blocks.
+    pub plan: String,
+    /// Index and CRC-64/NVME of each block.
+    pub crcs: Vec<(u32, u64)>,
+}
+
+/// What is worth counting about a copied object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// Its content came through a copier.
+    pub relayed: bool,
+    /// Its blob has another name than the object.
+    pub escaped: bool,
+    /// Entries of metadata and tags that were left out.
+    pub excluded: u32,
 }
 
 /// How an object ended.
@@ -133,11 +161,17 @@ pub enum Ending {
         bytes: u64,
         /// CRC-64/NVME of the whole content where the destination told it.
         crc64: Option<u64>,
+        /// What is worth counting about it.
+        #[serde(default)]
+        notes: Notes,
     },
     /// It was left out on purpose.
     Skipped {
         /// Why, e.g. `folder_marker`.
         reason: String,
+        /// One line for people, where there is more to say.
+        #[serde(default)]
+        message: String,
     },
     /// It could not be copied.
     Failed {
@@ -302,6 +336,41 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fields that came later are read as absent from what an older program wrote.
+    #[test]
+    fn yesterdays_messages_are_read() {
+        #[derive(Serialize)]
+        struct Object {
+            key: &'static str,
+            size: u64,
+            etag: Option<String>,
+            modified: i64,
+            version: Option<String>,
+        }
+        #[derive(Serialize)]
+        enum Old {
+            Skipped { reason: &'static str },
+        }
+        let object = Object {
+            key: "k",
+            size: 1,
+            etag: None,
+            modified: 2,
+            version: None,
+        };
+        let read: ListedObject = decode(&encode(&object).unwrap()).unwrap();
+        assert_eq!((read.key.as_str(), read.storage_class), ("k", None));
+        let skipped = Old::Skipped {
+            reason: "folder_marker",
+        };
+        let read: Ending = decode(&encode(&skipped).unwrap()).unwrap();
+        let wanted = Ending::Skipped {
+            reason: "folder_marker".to_owned(),
+            message: String::new(),
+        };
+        assert_eq!(read, wanted);
+    }
 
     #[test]
     fn what_cannot_be_read_is_newer_or_nobodys() {

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub attempt_failures: IntCounterVec,
     /// Answers that asked for a slower pace, by side.
     pub throttled: IntCounterVec,
+    /// Bytes of these that came through this process.
+    pub relayed_bytes: IntCounter,
     /// Requests by service, operation and result.
     pub requests: IntCounterVec,
     /// Duration of requests by service and operation.
@@ -108,7 +110,9 @@ impl Metrics {
             .buckets(vec![
                 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0,
             ]);
+        let relayed_bytes = counter("relayed_bytes_total", "bytes that came through this copier")?;
         Ok(Self {
+            relayed_bytes,
             registry: Registry::new(),
             copies: counters("copies_total", "objects that ended here", &["outcome"])?,
             copied_bytes,
@@ -158,6 +162,7 @@ impl Metrics {
         if matches!(role, Role::Copier | Role::Copy) {
             shown.push(Box::new(self.copies.clone()));
             shown.push(Box::new(self.copied_bytes.clone()));
+            shown.push(Box::new(self.relayed_bytes.clone()));
             shown.push(Box::new(self.in_flight_objects.clone()));
             shown.push(Box::new(self.in_flight_limit.clone()));
         }

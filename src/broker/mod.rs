@@ -83,11 +83,13 @@ impl Queue {
     }
 }
 
-/// How full a queue is.
+/// How full a queue is, and whether anyone takes from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Messages waiting to be delivered.
     pub ready: u64,
+    /// Consumers at it; where only one is active, those in line may count or not.
+    pub consumers: u64,
 }
 
 /// A message that was set aside.
@@ -138,8 +140,8 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// To put one back or to clear it away, consume [`Queue::Parked`].
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>>;
 
-    /// How full a queue is; a queue that does not exist is empty. Messages that wait for their
-    /// time or are in a consumer's hands do not count.
+    /// How full a queue is, and who takes from it; a queue that does not exist is empty. Messages
+    /// that wait for their time or are in a consumer's hands do not count.
     async fn depth(&self, queue: &Queue) -> Result<Depth>;
 
     /// Appends to the job log and returns when it is durable.

@@ -10,6 +10,8 @@ use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::metrics::Role;
+use crate::pace::Pace;
+use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 
 /// Runs until `shutdown`.
@@ -17,13 +19,13 @@ use crate::retry::RetryPolicy;
 /// # Errors
 /// What keeps it from copying anything at all.
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
-        .map(DestinationUrl::parse)
-        .transpose()?;
+    let destination = cli.destination.as_deref();
+    let destination = destination.map(DestinationUrl::parse).transpose()?;
     cli.copy.options()?;
     let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
+    if let Some(destination) = &destination {
+        wiring.check_destination(destination).await?;
+    }
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let copier = Copier {
@@ -33,6 +35,8 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         metrics: fleet.metrics.clone(),
         concurrency: cli.copy.concurrency(env),
         retry: RetryPolicy::default(),
+        pace: cli.copy.bytes_per_second()?.map(Pace::new),
+        prompter: Prompter::nobody(),
     };
     tracing::info!("copier ready");
     fleet.run(copier.run(shutdown)).await?;

@@ -13,8 +13,10 @@ use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::config::{CopyCommand, Env};
 use crate::failure::Result;
-use crate::job::JobSpec;
+use crate::job::{JobSpec, Overwrite};
 use crate::message::JobEvent;
+use crate::pace::Pace;
+use crate::prompt::Prompter;
 use crate::source::credentials::Credentials;
 use crate::submit::Request;
 
@@ -38,6 +40,10 @@ pub async fn run_as(
 ) -> Result<u8> {
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
+    let prompter = match request.options.overwrite {
+        Overwrite::Prompt => Prompter::terminal()?,
+        _ => Prompter::nobody(),
+    };
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
@@ -54,6 +60,8 @@ pub async fn run_as(
         wiring: &wiring,
         folder: &folder,
         concurrency: command.copy.concurrency(env),
+        pace: command.copy.bytes_per_second()?.map(Pace::new),
+        prompter,
         output: &command.output,
         metrics,
     };

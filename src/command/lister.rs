@@ -3,6 +3,7 @@
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
+use super::absence;
 use super::fleet::Fleet;
 use super::progress::Progress;
 use super::wiring::{AWS_HOME, Wiring};
@@ -29,12 +30,9 @@ const LOW_MARK: u64 = 20_000;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let destination = cli
-        .destination
-        .as_deref()
-        .map(DestinationUrl::parse)
-        .transpose()?;
-    let request = match (cli.source.as_deref(), cli.destination.as_deref()) {
+    let places = (cli.source.as_deref(), cli.destination.as_deref());
+    let destination = places.1.map(DestinationUrl::parse).transpose()?;
+    let request = match places {
         (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
         (Some(_), None) => {
             return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));
@@ -45,6 +43,9 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         .as_ref()
         .map_or(AWS_HOME, |request| request.source.home_region());
     let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
+    if let Some(destination) = &destination {
+        wiring.check_destination(destination).await?;
+    }
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let job = match &request {
@@ -61,7 +62,8 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         retry: RetryPolicy::default(),
     };
     let stop = shutdown.child_token();
-    let watching = watch(fleet.board.clone(), job, cli.wait, stop.clone());
+    let broker = fleet.broker.clone();
+    let watching = watch(&*broker, fleet.board.clone(), job, cli.wait, stop.clone());
     tracing::info!("lister ready");
     let mut result = None;
     fleet
@@ -129,7 +131,8 @@ async fn submit(
 
 /// Waits for the job's listing, or its end, then cancels `stop`; without a job, for `stop`.
 async fn watch(
-    mut board: Board,
+    broker: &dyn Broker,
+    board: Board,
     job: Option<JobId>,
     to_the_end: bool,
     stop: CancellationToken,
@@ -138,17 +141,28 @@ async fn watch(
         stop.cancelled().await;
         return None;
     };
+    let known = tokio::select! {
+        () = stop.cancelled() => None,
+        known = done(board, &job, to_the_end) => known,
+        never = absence::tell(broker, &job) => never,
+    };
+    if known.is_some() {
+        stop.cancel();
+    }
+    known
+}
+
+/// The job once it is listed, or has ended; none where nobody follows the log any more.
+async fn done(mut board: Board, job: &JobId, to_the_end: bool) -> Option<KnownJob> {
     loop {
-        let known = board.jobs().get(&job).cloned();
+        let known = board.jobs().get(job).cloned();
         if let Some(known) = known
             && (known.end.is_some() || (known.listed && !to_the_end))
         {
-            stop.cancel();
             return Some(known);
         }
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            followed = board.changed() => if !followed { return None },
+        if !board.changed().await {
+            return None;
         }
     }
 }

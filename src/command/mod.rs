@@ -1,5 +1,6 @@
 //! The four programs: from a parsed command line to running roles and an exit code.
 
+mod absence;
 pub mod copier;
 pub mod copy;
 mod fleet;

@@ -23,7 +23,9 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, JobStatus};
 use crate::lister::Lister;
 use crate::metrics::{Metrics, Role};
+use crate::pace::Pace;
 use crate::process::say;
+use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
 use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
@@ -43,6 +45,8 @@ pub(super) struct Means<'a> {
     pub(super) wiring: &'a Wiring,
     pub(super) folder: &'a JobFolder,
     pub(super) concurrency: u16,
+    pub(super) pace: Option<Pace>,
+    pub(super) prompter: Prompter,
     pub(super) output: &'a OutputArgs,
     pub(super) metrics: Metrics,
 }
@@ -78,6 +82,8 @@ pub(super) async fn run(
         metrics: means.metrics,
         clock: means.wiring.clock.clone(),
         concurrency: means.concurrency,
+        pace: means.pace,
+        prompter: means.prompter,
         spec,
     };
     let mut progress = Progress::new(means.output.output_type);
@@ -100,6 +106,8 @@ struct Run {
     metrics: Metrics,
     clock: Clock,
     concurrency: u16,
+    pace: Option<Pace>,
+    prompter: Prompter,
     spec: Arc<JobSpec>,
 }
 
@@ -213,6 +221,8 @@ impl Run {
             metrics: self.metrics.clone(),
             concurrency: self.concurrency,
             retry: RetryPolicy::default(),
+            pace: self.pace.clone(),
+            prompter: self.prompter.clone(),
         }
     }
 }

@@ -8,9 +8,11 @@ use crate::config::{Env, SourceArgs};
 use crate::destination::client::Destination;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
-use crate::http::{self, Roots};
+use crate::http::{Roots, Transport};
+use crate::patience::patiently;
 use crate::source::client::Source;
 use crate::source::credentials::Credentials;
+use crate::source::customer_key::CustomerKey;
 use crate::source::url::SourceUrl;
 
 /// The longest exchange of the shared client; single calls set shorter limits.
@@ -25,7 +27,8 @@ const ROOT_CONTAINER: &str = "$root";
 /// What this process signs with.
 #[derive(Clone, Debug)]
 pub(super) struct Wiring {
-    pub(super) http: reqwest::Client,
+    pub(super) http: Transport,
+    pub(super) customer_key: Option<CustomerKey>,
     pub(super) credentials: Credentials,
     pub(super) login: Login,
     pub(super) clock: Clock,
@@ -46,17 +49,19 @@ impl Wiring {
         } else {
             Roots::System
         };
-        let http = http::client(&roots, LONGEST_EXCHANGE)?;
+        let http = Transport::new(&roots, LONGEST_EXCHANGE)?;
         let credentials = if s3.s3_anonymous {
             Credentials::anonymous()
         } else {
-            Credentials::from_chain(home_region, http.clone(), clock.clone())
+            Credentials::from_chain(home_region, http.usual().clone(), clock.clone())
         };
         let login = Login {
             given: destination.cloned(),
             env,
         };
+        let customer_key = s3.s3_sse_c_key_file.as_deref();
         Ok(Self {
+            customer_key: customer_key.map(CustomerKey::read).transpose()?,
             http,
             credentials,
             login,
@@ -73,16 +78,22 @@ impl Wiring {
             self.clock.clone(),
         )
         .with_home_region(source.home_region())
+        .with_customer_key(self.customer_key.clone())
     }
 
     /// Makes sure that the account is there and takes the credential, before anything is begun.
     pub(super) async fn check_destination(&self, destination: &DestinationUrl) -> Result<()> {
         let account = destination.account_url();
-        let auth = self.login.resolve(account, &self.http, &self.clock)?;
-        auth.prepare().await?;
-        Destination::new(account, auth, self.http.clone(), self.clock.clone())?
-            .check_access(destination.container().unwrap_or(ROOT_CONTAINER))
-            .await
+        let container = destination.container().unwrap_or(ROOT_CONTAINER);
+        let http = self.http.usual();
+        let auth = self.login.resolve(account, http, &self.clock)?;
+        let clock = self.clock.clone();
+        let client = Destination::new(account, auth.clone(), http.clone(), clock)?;
+        patiently(async || {
+            auth.prepare().await?;
+            client.check_access(container).await
+        })
+        .await
     }
 
     /// Clients for the jobs of this process.
@@ -93,5 +104,6 @@ impl Wiring {
             self.login.clone(),
             self.clock.clone(),
         )
+        .with_customer_key(self.customer_key.clone())
     }
 }

@@ -29,10 +29,11 @@ pub(super) fn pairs(
     let entries = text.unwrap_or_default().split(separator);
     entries
         .filter(|entry| !entry.is_empty())
-        .map(|entry| match entry.split_once('=') {
+        .zip(1..)
+        .map(|(entry, number)| match entry.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
             _ => Err(usage(format!(
-                "{flag}: {entry:?} is no NAME=VALUE; separate several with {separator}"
+                "{flag}: entry {number} is no NAME=VALUE; separate several with {separator}"
             ))),
         })
         .collect()
@@ -67,15 +68,18 @@ pub(super) fn time(flag: &str, text: &str) -> Result<i64> {
 /// # Errors
 /// The file cannot be read, or is not UTF-8 (the line is named).
 pub(super) fn lines(flag: &str, path: &Path) -> Result<Vec<(usize, String)>> {
-    let shown = path.display();
-    let bytes = std::fs::read(path)
-        .map_err(|error| usage(format!("{flag} {shown}: {error}: give a file of lines")))?;
+    // The path is not shown, as no value is.
+    let bytes = std::fs::read(path).map_err(|error| {
+        usage(format!(
+            "{flag} is given no file of lines that can be read: {error}"
+        ))
+    })?;
     let mut lines = Vec::new();
     for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let number = at + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = std::str::from_utf8(line)
-            .map_err(|_| usage(format!("{flag} {shown}: line {number} is not UTF-8")))?;
+            .map_err(|_| usage(format!("{flag}: line {number} is not UTF-8")))?;
         let line = match number {
             1 => line.trim_start_matches('\u{feff}'),
             _ => line,
@@ -92,10 +96,9 @@ pub(super) fn lines(flag: &str, path: &Path) -> Result<Vec<(usize, String)>> {
 /// # Errors
 /// As [`lines`]; a line that is no pair or names a bucket again.
 pub(super) fn container_map(flag: &str, path: &Path) -> Result<Vec<(String, String)>> {
-    let shown = path.display();
     let mut map: Vec<(String, String)> = Vec::new();
     for (number, line) in lines(flag, path)? {
-        let wrong = |why: &str| usage(format!("{flag} {shown}: line {number} {why}"));
+        let wrong = |why: &str| usage(format!("{flag}: line {number} {why}"));
         let (bucket, container) = line
             .split_once(',')
             .ok_or_else(|| wrong("is no BUCKET,CONTAINER"))?;

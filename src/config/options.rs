@@ -108,7 +108,7 @@ impl CopyArgs {
         (from, to): (&str, &str),
         env: Env,
     ) -> Result<Request> {
-        Ok(Request {
+        let request = Request {
             source: source.source(from, env)?,
             destination: DestinationUrl::parse(to)?,
             recursive: self.recursive,
@@ -116,7 +116,9 @@ impl CopyArgs {
             options: self.options()?,
             selection: self.selection()?,
             job_name: self.job_name.clone(),
-        })
+        };
+        request.check()?;
+        Ok(request)
     }
 
     fn selection(&self) -> Result<Selection> {
@@ -232,7 +234,7 @@ fn known_tier(flag: &str, text: &str) -> Result<String> {
     let known = TIERS.iter().find(|tier| tier.eq_ignore_ascii_case(text));
     known.map(|tier| (*tier).to_owned()).ok_or_else(|| {
         usage(format!(
-            "{flag}: {text:?} is no tier of block blobs: choose from Hot, Cool, Cold, Archive"
+            "{flag} is given no tier of block blobs: choose from Hot, Cool, Cold, Archive"
         ))
     })
 }

@@ -5,10 +5,17 @@
 
 mod attempt;
 mod blocks;
+mod carry;
 mod containers;
+mod digests;
+mod object;
 mod outcomes;
+mod overwrite;
+mod passage;
 pub mod plan;
 mod proof;
+mod relay;
+mod target;
 mod transfer;
 mod worker;
 
@@ -26,6 +33,8 @@ use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
 use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 pub(crate) use containers::Containers;
 use outcomes::Outcomes;
@@ -45,6 +54,10 @@ pub struct Copier {
     pub concurrency: u16,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// The cap on bytes copied, where there is one.
+    pub pace: Option<Pace>,
+    /// Who is asked before a blob is replaced.
+    pub prompter: Prompter,
 }
 
 /// What the copier's tasks share.
@@ -53,6 +66,8 @@ struct Shared {
     copier: Copier,
     objects: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    /// Memory for relayed content, in MiB.
+    relay_memory: Arc<Semaphore>,
     outcomes: Outcomes,
     /// One job's deliveries that are not settled yet.
     unsettled: TaskTracker,
@@ -74,6 +89,7 @@ impl Copier {
         let shared = Shared {
             objects: Arc::new(Semaphore::new(permits)),
             requests: Arc::new(Semaphore::new(permits)),
+            relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,
             unsettled: TaskTracker::new(),
             shutdown: shutdown.child_token(),

@@ -1,278 +1,234 @@
-//! Copies one object: look at it, plan it, have Azure fetch it, make sure it is the same.
-
-use std::time::Duration;
+//! Copies one object: where it goes, whether it is needed, what it is, then the copy itself.
 
 use tokio::time::Instant;
 
+use super::blocks::Progress;
+use super::carry::{self, About};
+use super::object::{self, SourceObject};
+use super::overwrite::{self, Verdict};
+use super::passage::Passage;
 use super::plan::{self, Plan};
-use super::{Shared, blocks, proof};
-use crate::clients::JobClients;
-use crate::destination::client::{
-    BlobError, BlobHeaders, BlobName, Conditions, ContainerState, CopySource, Stored,
-};
-use crate::destination::metadata::{self, SourceProperties};
-use crate::destination::naming;
+use super::target::{self, Target};
+use super::{Shared, blocks, proof, relay};
+use crate::destination::client::{BlobProperties, Conditions, CopySource, Stored};
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{InvalidMetadata, JobSpec, Root};
-use crate::message::{CopyTask, Ending};
-use crate::source::client::{BucketRef, ObjectHead};
-use crate::source::sign::PresignedUrl;
+use crate::job::{JobSpec, Overwrite, Root};
+use crate::message::{CopyTask, Ending, Notes, Staged};
+use crate::skip::Skip;
+use crate::source::client::BucketRef;
 
-/// How long a presigned URL may be used; Azure begins to fetch at once.
-pub(super) const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// One object on its way: where from, where to, and with whom.
-#[derive(Clone, Debug)]
-pub(super) struct Passage {
-    pub(super) shared: Shared,
-    pub(super) clients: std::sync::Arc<JobClients>,
-    pub(super) bucket: BucketRef,
-    pub(super) key: String,
-    pub(super) version: Option<String>,
-    pub(super) blob: BlobName,
+/// What an attempt came to.
+pub(super) enum Attempt {
+    /// The object has ended.
+    Ended(Ending),
+    /// A large object is not done yet; this was staged.
+    Paused(Staged),
 }
 
 /// Copies the object of a task, whatever was done for it before.
-pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Ending> {
+///
+/// # Errors
+/// Why the attempt failed.
+pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Attempt> {
     let root = root_of(spec, task.root)?;
     let clients = shared.copier.clients.of(spec)?;
-    let bucket = BucketRef {
-        name: root.bucket.clone(),
-        region: root.region.clone(),
+    let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
+        Target::Blob { name, escaped } => (name, escaped),
+        Target::Skipped(skip, why) => return Ok(Attempt::Ended(skip.ending(why))),
     };
-    // Before the blob's name is looked at: a key that cannot be asked for is the cause, not the
-    // name it would have had.
-    clients.source.check_key(&bucket, &task.object.key)?;
     let mut passage = Passage {
         shared: shared.clone(),
         clients,
-        bucket,
+        bucket: BucketRef {
+            name: root.bucket.clone(),
+            region: root.region.clone(),
+        },
         key: task.object.key.clone(),
         version: task.object.version.clone(),
-        blob: blob_name(root, &task.object.key)?,
+        blob,
     };
-    let source = passage.look(spec, task).await?;
-    passage.version = passage.version.or_else(|| source.version.clone());
-    match plan::plan(source.size, &source.identity(), &spec.options)? {
-        Plan::Whole => whole(&passage, &source).await,
-        Plan::Blocks(plan) => blocks::copy(&passage, &source, &plan).await,
-    }
-}
-
-/// What is known of the object before it is copied.
-#[derive(Clone, Debug)]
-pub(super) struct SourceObject {
-    pub(super) size: u64,
-    pub(super) etag: Option<String>,
-    pub(super) modified: i64,
-    pub(super) version: Option<String>,
-    /// MD5 of the content, where the ETag is one.
-    pub(super) md5: Option<[u8; 16]>,
-    /// CRC-64/NVME of the content, where S3 keeps it.
-    pub(super) crc64: Option<u64>,
-    pub(super) headers: BlobHeaders,
-}
-
-impl SourceObject {
-    /// Names the content: two objects of one identity have the same bytes.
-    fn identity(&self) -> String {
-        match (&self.version, &self.etag) {
-            (Some(version), _) => format!("version {version}"),
-            (None, Some(etag)) => format!("etag {etag} {} {}", self.modified, self.size),
-            (None, None) => format!("modified {} {}", self.modified, self.size),
-        }
-    }
-
-    fn of_head(key: &str, head: ObjectHead) -> Result<Self> {
-        let md5 = proof::content_md5(&head);
-        let properties = SourceProperties {
-            content_type: head.content_type,
-            cache_control: head.cache_control,
-            content_encoding: head.content_encoding,
-            content_language: head.content_language,
-            content_disposition: head.content_disposition,
-            metadata: head.metadata,
-        };
-        let carried = metadata::carry(&properties, InvalidMetadata::ExcludeIfInvalid)?;
-        if !carried.excluded.is_empty() {
-            tracing::warn!(
-                object.key = key,
-                excluded = ?carried.excluded,
-                "metadata that Azure cannot hold is left out"
-            );
-        }
-        Ok(Self {
-            size: head.size,
-            etag: head.etag,
-            modified: head.modified,
-            version: head.version,
-            md5,
-            crc64: head.checksum_crc64nvme,
-            headers: carried.headers,
-        })
-    }
-
-    /// Is this still the object that was looked at before?
-    pub(super) fn same_as(&self, head: &ObjectHead) -> bool {
-        self.size == head.size && self.modified == head.modified && self.etag == head.etag
-    }
-}
-
-impl Passage {
-    async fn look(&self, spec: &JobSpec, task: &CopyTask) -> Result<SourceObject> {
-        if spec.options.properties.preserve {
-            return SourceObject::of_head(&self.key, self.head().await?);
-        }
-        Ok(SourceObject {
-            size: task.object.size,
-            etag: task.object.etag.clone(),
-            modified: task.object.modified,
-            version: task.object.version.clone(),
-            md5: None,
-            crc64: None,
-            headers: BlobHeaders::default(),
-        })
-    }
-
-    /// HEAD of the source object.
-    pub(super) async fn head(&self) -> Result<ObjectHead> {
-        let started = Instant::now();
-        let head = self
-            .clients
-            .source
-            .head(&self.bucket, &self.key, self.version.as_deref())
-            .await;
-        self.observe(("s3", "head_object"), started, head.as_ref().err());
-        head
-    }
-
-    /// A fresh presigned URL of the source object.
-    pub(super) async fn presign(&self) -> Result<PresignedUrl> {
-        let version = self.version.as_deref();
-        self.clients
-            .source
-            .presign_get(&self.bucket, &self.key, version, URL_LIFETIME)
-            .await
-    }
-
-    pub(super) fn observe(
-        &self,
-        call: (&'static str, &'static str),
-        started: Instant,
-        failure: Option<&Failure>,
-    ) {
-        let seconds = started.elapsed().as_secs_f64();
-        self.shared.copier.metrics.request(call, seconds, failure);
-    }
-
-    /// Sends one From-URL request with a fresh presigned URL. A missing container is made once;
-    /// a source failure that Azure only relays is explained by a look at the source.
-    pub(super) async fn send<T, F>(
-        &self,
-        call: (&'static str, &'static str),
-        request: impl Fn(PresignedUrl) -> F,
-    ) -> Result<T>
-    where
-        F: Future<Output = Result<T, BlobError>>,
-    {
-        let mut made_container = None;
-        loop {
-            let url = self.presign().await?;
-            let started = Instant::now();
-            let answer = request(url).await;
-            self.observe(
-                call,
-                started,
-                answer.as_ref().err().map(|error| &error.failure),
-            );
-            match answer {
-                Ok(value) => return Ok(value),
-                Err(error) if error.is("ContainerNotFound") => {
-                    made_container = Some(self.missing_container(error, made_container).await?);
+    let conditions = match needed(&passage, spec, task).await? {
+        Needed::Write(conditions) => conditions,
+        Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
+    };
+    let source = match look(&passage, spec, task, escaped).await? {
+        Ok(source) => source,
+        Err(ending) => return Ok(Attempt::Ended(ending)),
+    };
+    passage.version = passage.version.or_else(|| source.head.version.clone());
+    let relayed = relay::is_needed(&passage, spec, &source.head).await?;
+    let crc64 = if relayed {
+        relay::copy(&passage, &source, &spec.options, &conditions).await?
+    } else {
+        match plan::plan(source.head.size, &source.identity(), &spec.options)? {
+            Plan::Whole => whole(&passage, &source, spec, &conditions).await?,
+            Plan::Blocks(plan) => {
+                let begun = |date| begun(&passage, spec, date);
+                let earlier = task.staged.as_ref();
+                match blocks::copy(&passage, &source, &plan, earlier, (&conditions, begun)).await? {
+                    Progress::Done(crc64) => crc64,
+                    Progress::Paused(staged) => return Ok(Attempt::Paused(staged)),
                 }
-                Err(error) if error.is("CannotVerifyCopySource") => {
-                    return Err(self.head().await.err().unwrap_or(error.failure));
-                }
-                Err(error) => return Err(error.failure),
             }
         }
-    }
-
-    /// Makes a missing container, once; says why it is missing still.
-    async fn missing_container(
-        &self,
-        error: BlobError,
-        made: Option<ContainerState>,
-    ) -> Result<ContainerState> {
-        let containers = &self.clients.containers;
-        let name = &self.blob.container;
-        let Some(made) = made else {
-            return containers.ensure(&self.clients.destination, name).await;
-        };
-        if made == ContainerState::Unknown {
-            return Err(Failure::give_up(
-                Reason::ContainerRejected,
-                format!(
-                    "container {name} does not exist and the SAS may not create it; create it, or \
-                     give a SAS that may"
-                ),
-            ));
-        }
-        containers.forget(name).await;
-        Err(error.failure)
-    }
+    };
+    tag(&passage, &source).await?;
+    Ok(Attempt::Ended(Ending::Copied {
+        bytes: source.head.size,
+        crc64,
+        notes: Notes {
+            relayed,
+            escaped,
+            excluded: source.excluded,
+        },
+    }))
 }
 
-async fn whole(passage: &Passage, source: &SourceObject) -> Result<Ending> {
+/// What a look at the destination says.
+enum Needed {
+    Write(Conditions),
+    Ended(Ending),
+}
+
+/// Is there something to write? Where blobs are replaced anyway, nothing is asked.
+async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
+    let mode = spec.options.overwrite;
+    if mode == Overwrite::True {
+        return Ok(Needed::Write(Conditions::default()));
+    }
+    let found = head_blob(passage).await?;
+    let md5 = task.object.etag.as_deref().and_then(proof::md5_of_etag);
+    let begun = begun(passage, spec, found.as_ref().and_then(|found| found.date));
+    let verdict = overwrite::decide(mode, &task.object, md5, found.as_ref(), begun);
+    Ok(match verdict {
+        Verdict::Write(conditions) => Needed::Write(conditions),
+        Verdict::Skip(skip) => Needed::Ended(skip.ending("")),
+        Verdict::Done => Needed::Ended(Ending::Copied {
+            bytes: task.object.size,
+            crc64: None,
+            notes: Notes::default(),
+        }),
+        Verdict::Ask(conditions) => {
+            let question = format!("{}/{} is there", passage.blob.container, passage.blob.blob);
+            match passage.shared.copier.prompter.overwrite(&question).await? {
+                true => Needed::Write(conditions),
+                false => Needed::Ended(Skip::DestinationExists.ending("")),
+            }
+        }
+    })
+}
+
+/// The first second in which the job may have written, by the destination's clock, whose `date` is
+/// now; a job that looks before it writes waits two seconds before it begins.
+fn begun(passage: &Passage, spec: &JobSpec, date: Option<i64>) -> i64 {
+    let here = passage.clients.clock.unix_seconds();
+    let ahead = date.map_or(0, |there| there - here);
+    spec.submitted_at_ms.div_euclid(1000) + 1 + ahead
+}
+
+/// Looks at the object and decides what its blob carries; an ending where it cannot be read.
+async fn look(
+    passage: &Passage,
+    spec: &JobSpec,
+    task: &CopyTask,
+    escaped: bool,
+) -> Result<Result<SourceObject, Ending>> {
+    let properties = &spec.options.properties;
+    let asked = properties.preserve || spec.options.detect_source_changed;
+    let head = if asked || properties.preserve_tags || passage.clients.source.has_customer_key() {
+        passage.head().await?
+    } else {
+        object::from_listing(&task.object)
+    };
+    if head.archived() {
+        let class = head
+            .storage_class
+            .as_deref()
+            .or(head.archive_status.as_deref());
+        let class = class.unwrap_or_default();
+        let why = format!("storage class {class}: restore the object first");
+        return Ok(Err(Skip::Archived.ending(why)));
+    }
+    if spec.options.detect_source_changed && object::changed_since(&task.object, &head) {
+        return Err(Failure::give_up(
+            Reason::SourceChanged,
+            "the object has changed since it was listed (--s2s-detect-source-changed)",
+        ));
+    }
+    let tags = if properties.preserve_tags && head.tag_count > 0 {
+        tags(passage).await?
+    } else {
+        Vec::new()
+    };
+    let about = About {
+        key: &passage.key,
+        escaped,
+        tags: &tags,
+    };
+    let carriage = carry::carry(properties, &head, about)?;
+    if !carriage.excluded.is_empty() {
+        tracing::warn!(
+            object.key = passage.key,
+            excluded = ?carriage.excluded,
+            "metadata that Azure cannot hold is left out"
+        );
+    }
+    let excluded = carriage.excluded.len();
+    Ok(Ok(SourceObject::new(head, carriage.headers, excluded)))
+}
+
+async fn tags(passage: &Passage) -> Result<Vec<(String, String)>> {
+    let started = Instant::now();
+    let version = passage.version.as_deref();
+    let source = &passage.clients.source;
+    let tags = source.tags(&passage.bucket, &passage.key, version).await;
+    passage.observe(("s3", "get_object_tagging"), started, tags.as_ref().err());
+    tags
+}
+
+async fn whole(
+    passage: &Passage,
+    source: &SourceObject,
+    spec: &JobSpec,
+    conditions: &Conditions,
+) -> Result<Option<u64>> {
     let destination = &passage.clients.destination;
+    passage.pace(source.head.size).await;
     let stored = passage
-        .send(("blob", "put_blob_from_url"), async |url| {
+        .fetch(("blob", "put_blob_from_url"), async |url| {
+            let from = CopySource {
+                url: url.expose(),
+                length: source.head.size,
+                md5: source.md5,
+            };
             destination
-                .put_blob_from_url(
-                    &passage.blob,
-                    &CopySource {
-                        url: url.expose(),
-                        length: source.size,
-                        md5: source.md5,
-                    },
-                    &source.headers,
-                    &Conditions::default(),
-                )
+                .put_blob_from_url(&passage.blob, &from, &source.headers, conditions)
                 .await
         })
         .await?;
-    verify(passage, source, &stored).await?;
-    Ok(Ending::Copied {
-        bytes: source.size,
-        crc64: stored.crc64,
-    })
+    verify(passage, source, &stored, spec.options.check_length).await?;
+    Ok(stored.crc64)
 }
 
 /// Length and content are proved by a digest that Azure checked or returned, or by a pinned
 /// version; only where there is neither is the blob's length asked for.
-async fn verify(passage: &Passage, source: &SourceObject, stored: &Stored) -> Result<()> {
-    match (source.crc64, stored.crc64) {
-        (Some(expected), Some(actual)) if expected != actual => {
-            return Err(Failure::retry(
-                Reason::ChecksumMismatch,
-                format!("CRC-64 is {actual:016x} at the destination, {expected:016x} at S3"),
-            ));
-        }
-        (Some(_), Some(_)) => return Ok(()),
-        _ => {}
-    }
-    if source.md5.is_some() || passage.version.is_some() {
+async fn verify(
+    passage: &Passage,
+    source: &SourceObject,
+    stored: &Stored,
+    check_length: bool,
+) -> Result<()> {
+    if proof::same_crc64(source.head.checksum_crc64nvme, stored.crc64)? {
         return Ok(());
     }
-    let started = Instant::now();
-    let found = passage.clients.destination.head_blob(&passage.blob).await;
-    let failure = found.as_ref().err().map(|error| &error.failure);
-    passage.observe(("blob", "head_blob"), started, failure);
-    match found.map_err(|error| error.failure)? {
-        Some(blob) if blob.length == source.size => Ok(()),
+    if source.md5.is_some() || passage.version.is_some() || !check_length {
+        return Ok(());
+    }
+    match head_blob(passage).await? {
+        Some(blob) if blob.length == source.head.size => Ok(()),
         Some(blob) => Err(Failure::retry(
             Reason::SourceChanged,
-            format!("{} bytes arrived of {}", blob.length, source.size),
+            format!("{} bytes arrived of {}", blob.length, source.head.size),
         )),
         None => Err(Failure::retry(
             Reason::DestinationUnavailable,
@@ -281,19 +237,27 @@ async fn verify(passage: &Passage, source: &SourceObject, stored: &Stored) -> Re
     }
 }
 
-fn blob_name(root: &Root, key: &str) -> Result<BlobName> {
-    let kept = key.get(root.strip..).ok_or_else(|| {
-        Failure::give_up(
-            Reason::Internal,
-            "the key is shorter than the listed prefix",
-        )
-    })?;
-    let blob = format!("{}{kept}", root.blob_prefix);
-    naming::check_blob(&root.container, &blob)?;
-    Ok(BlobName {
-        container: root.container.clone(),
-        blob,
-    })
+async fn head_blob(passage: &Passage) -> Result<Option<BlobProperties>> {
+    let started = Instant::now();
+    let found = passage.clients.destination.head_blob(&passage.blob).await;
+    let failure = found.as_ref().err().map(|error| &error.failure);
+    passage.observe(("blob", "head_blob"), started, failure);
+    Ok(found?)
+}
+
+/// Sets tags that were too long for the header of the call that made the blob.
+async fn tag(passage: &Passage, source: &SourceObject) -> Result<()> {
+    if !source.headers.tags_apart() {
+        return Ok(());
+    }
+    let started = Instant::now();
+    let destination = &passage.clients.destination;
+    let set = destination
+        .set_tags(&passage.blob, &source.headers.tags)
+        .await;
+    let failure = set.as_ref().err().map(|error| &error.failure);
+    passage.observe(("blob", "set_blob_tags"), started, failure);
+    Ok(set?)
 }
 
 fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {

@@ -1,6 +1,8 @@
 //! A job: what is copied where, decided once at submit and the same for every role.
 
 mod options;
+mod packed;
+mod root;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,6 +52,7 @@ pub struct JobSpec {
     /// `http://127.0.0.1:10000/devstoreaccount1`.
     pub account: String,
     /// What is listed, in order.
+    #[serde(with = "packed")]
     pub roots: Vec<Root>,
     /// How it is copied.
     pub options: CopyOptions,
@@ -119,6 +122,22 @@ pub enum Scope {
         /// Only keys without a further `/` after the prefix.
         top_level_only: bool,
     },
+    /// An entry of a list of paths: the object of this key, or if there is none, all keys below
+    /// `key/`. The lister finds out which.
+    Either {
+        /// The key; one that ends in `/` is a folder.
+        key: String,
+        /// How many bytes of the key lead to the source; the rest is the entry.
+        base: usize,
+        /// Of a folder only keys without a further `/`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        top_level_only: bool,
+        /// Lengths of those other entries' keys, all beginnings of this one, that would bring the
+        /// same keys if they are folders: then this entry brings none. Its own length: there is an
+        /// entry `key/`, so that this one stands for the object alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inside: Vec<usize>,
+    },
 }
 
 /// How a job ended.
@@ -156,6 +175,12 @@ pub struct Totals {
     pub pages: u64,
     /// Ranges that could not be listed.
     pub ranges_failed: u64,
+    /// Copied objects whose content came through a copier.
+    pub relayed: u64,
+    /// Copied objects whose blob has another name.
+    pub escaped: u64,
+    /// Copied objects some of whose metadata or tags were left out.
+    pub metadata_excluded: u64,
     /// Failed objects by reason.
     pub failed_by_reason: BTreeMap<String, u64>,
     /// Skipped objects by reason.

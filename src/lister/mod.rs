@@ -4,6 +4,8 @@
 //! it dies without loss, and any number may share a bucket: at each delivery it draws a nonce, and
 //! the ledger counts only the first listing it hears of.
 
+mod entry;
+pub(crate) mod fetch;
 pub mod page;
 mod publish;
 mod walk;

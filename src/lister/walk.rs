@@ -5,20 +5,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::page::{self, Listing};
+use super::fetch::Fetch;
+use super::page::{self, Rules};
 use super::{Lister, Unfinished, publish};
 use crate::broker::Queue;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, Root, Scope};
-use crate::message::{Headers, KeyRange, ListTask, ListedObject, Report};
-use crate::source::client::{BucketRef, ListRequest, Source};
+use crate::job::{JobSpec, Root};
+use crate::message::{Headers, ListTask, Report};
 
 /// How long a list task is held while the copy queue is above its mark.
 const HOLD: Duration = Duration::from_secs(120);
 /// How often the queue is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
-/// The most S3 gives in one answer.
-const PAGE_KEYS: u16 = 1000;
 
 impl Lister {
     pub(super) async fn list(
@@ -30,11 +28,12 @@ impl Lister {
         self.wait_for_room(task, shutdown).await?;
         let root = root_of(spec, task.root).map_err(Unfinished::Failed)?;
         let clients = self.clients.of(spec).map_err(Unfinished::Failed)?;
-        let listing = self
-            .fetch(&clients.source, root, &task.range)
+        let rules = Rules::new(&spec.options).map_err(Unfinished::Failed)?;
+        let listing = Fetch::new(&clients.source, &self.metrics, root, &rules)
+            .page(&task.range)
             .await
             .map_err(Unfinished::Failed)?;
-        let draft = page::draft(task, root, rand::random(), listing);
+        let draft = page::draft(task, root, &rules, rand::random(), listing);
         let found = u64::from(draft.objects());
         let page = publish::tasks(&*self.broker, draft)
             .await
@@ -75,63 +74,6 @@ impl Lister {
             }
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    async fn fetch(&self, source: &Source, root: &Root, range: &KeyRange) -> Result<Listing> {
-        let bucket = BucketRef {
-            name: root.bucket.clone(),
-            region: root.region.clone(),
-        };
-        match &root.scope {
-            Scope::Object { key, version } => {
-                let started = Instant::now();
-                let head = source.head(&bucket, key, version.as_deref()).await;
-                self.observed("head_object", started, head.as_ref().err());
-                let head = head?;
-                let object = ListedObject {
-                    key: key.clone(),
-                    size: head.size,
-                    etag: head.etag,
-                    modified: head.modified,
-                    version: version.clone(),
-                };
-                Ok(Listing {
-                    objects: vec![object],
-                    next_after: None,
-                })
-            }
-            Scope::Prefix {
-                prefix,
-                top_level_only,
-            } => {
-                let request = ListRequest {
-                    prefix,
-                    after: range.after.as_deref(),
-                    delimiter: *top_level_only,
-                    max_keys: PAGE_KEYS,
-                };
-                let started = Instant::now();
-                let page = source.list_page(&bucket, &request).await;
-                self.observed("list_objects", started, page.as_ref().err());
-                let page = page?;
-                let objects = page.objects.into_iter().map(|object| ListedObject {
-                    key: object.key,
-                    size: object.size,
-                    etag: object.etag,
-                    modified: object.modified,
-                    version: None,
-                });
-                Ok(Listing {
-                    objects: objects.collect(),
-                    next_after: page.next_after,
-                })
-            }
-        }
-    }
-
-    fn observed(&self, operation: &'static str, started: Instant, failure: Option<&Failure>) {
-        self.metrics
-            .request(("s3", operation), started.elapsed().as_secs_f64(), failure);
     }
 }
 

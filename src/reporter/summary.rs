@@ -28,6 +28,12 @@ pub struct Summary {
     pub objects_failed: u64,
     /// Objects listed that have not ended.
     pub objects_open: u64,
+    /// Copied objects whose content came through a copier.
+    pub objects_relayed: u64,
+    /// Copied objects whose blob has another name.
+    pub objects_escaped: u64,
+    /// Copied objects some of whose metadata or tags were left out.
+    pub objects_metadata_excluded: u64,
     /// Keys left out by a filter.
     pub keys_filtered: u64,
     /// Ranges that could not be listed.
@@ -92,6 +98,9 @@ impl Summary {
             objects_skipped: totals.skipped,
             objects_failed: totals.failed,
             objects_open: totals.open(),
+            objects_relayed: totals.relayed,
+            objects_escaped: totals.escaped,
+            objects_metadata_excluded: totals.metadata_excluded,
             keys_filtered: totals.filtered,
             ranges_failed: totals.ranges_failed,
             bytes_listed: totals.listed_bytes,

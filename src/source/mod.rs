@@ -6,7 +6,8 @@
 
 pub mod client;
 pub mod credentials;
-mod encoding;
+pub mod customer_key;
+pub(crate) mod encoding;
 pub mod list;
 pub mod region;
 pub mod sign;

@@ -1,28 +1,38 @@
 //! Submitting: from what the user typed to a job every role agrees on.
 
+mod asking;
+mod checks;
+mod entries;
 mod identity;
+mod lookup;
+mod many;
 pub mod roots;
 #[cfg(test)]
 mod tests;
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use std::time::Duration;
 
-use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
-use crate::failure::{Failure, Reason, Result};
-use crate::job::{CopyOptions, JobId, JobSpec, Root};
-use crate::source::client::{BucketRef, ListRequest, Source};
+use crate::failure::Result;
+use crate::job::{CopyOptions, JobId, JobSpec, Overwrite};
+use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
-use roots::{Bucket, Layout};
+use asking::Asking;
+use roots::Layout;
 
-/// Buckets whose region is asked for at a time.
-const REGION_LOOKUPS: usize = 16;
+/// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
+/// in whole seconds, and what the job wrote itself must be younger than its submission.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The longest job there is, encoded, in bytes: RabbitMQ 4 takes no longer message where nothing
+/// else is set (`max_message_size`).
+pub const MAX_SPEC: usize = 16 * 1024 * 1024;
 
 /// Which part of the source the user picked by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Selection {
-    /// Objects and folders relative to the source; empty for all of it.
+    /// Objects and folders relative to the source; empty for all of it. Each becomes a root: as
+    /// many as fit into a [job](MAX_SPEC), about 150,000 of 80 bytes.
     pub paths: Vec<String>,
     /// Versions of the one object; empty for the latest.
     pub versions: Vec<String>,
@@ -57,11 +67,13 @@ impl Request {
         JobId::new(format!("{}-{run}", self.identity()))
     }
 
-    /// Looks at the source and decides what is listed and where it goes.
+    /// Looks at the source and decides what is listed and where it goes. What S3 does not answer for
+    /// the moment it is asked again, for some seconds.
     ///
     /// # Errors
     /// The source cannot be reached, does not exist or refuses us; or the request makes no sense.
     pub async fn plan(&self, source: &Source, id: JobId, now_ms: i64) -> Result<JobSpec> {
+        let source = Asking(source);
         let roots = match &self.source.level {
             Level::Service => self.many(source, |_| true).await?,
             Level::BucketPattern(pattern) => {
@@ -69,11 +81,7 @@ impl Request {
             }
             Level::Bucket { bucket } => {
                 let bucket = self.bucket(source, bucket).await?;
-                let mut names = ContainerNames::default();
-                let root = roots::bucket(&bucket, self.layout(), &self.destination, &mut names)?;
-                // What may not be listed is refused now rather than as a range of the job.
-                has_objects(source, &bucket, "").await?;
-                vec![root]
+                self.whole(source, &bucket).await?
             }
             Level::Path {
                 bucket,
@@ -82,13 +90,21 @@ impl Request {
                 directory,
             } => {
                 let bucket = self.bucket(source, bucket).await?;
-                vec![
-                    self.path(source, &bucket, key, version.as_deref(), *directory)
-                        .await?,
-                ]
+                if !self.selection.paths.is_empty() {
+                    self.paths(source, &bucket, key, *directory).await?
+                } else if !self.selection.versions.is_empty() {
+                    self.versions(&bucket, key)?
+                } else {
+                    let version = version.as_deref();
+                    vec![self.path(source, &bucket, key, version, *directory).await?]
+                }
             }
         };
-        Ok(JobSpec {
+        self.say_unused_containers(&roots);
+        if self.options.overwrite != Overwrite::True {
+            tokio::time::sleep(SETTLE).await;
+        }
+        let spec = JobSpec {
             id,
             source: self.source.identity(),
             destination: self.destination.to_string(),
@@ -97,133 +113,17 @@ impl Request {
             roots,
             options: self.options.clone(),
             submitted_at_ms: now_ms,
-        })
+        };
+        checks::size(&spec)?;
+        Ok(spec)
     }
 
     fn layout(&self) -> Layout {
         Layout {
-            recursive: self.recursive,
+            // A list names what is copied, so that nothing more needs to be asked for.
+            recursive: self.recursive || !self.selection.paths.is_empty(),
             as_subdir: self.as_subdir,
             contents_only: self.source.contents_only,
         }
     }
-
-    async fn bucket(&self, source: &Source, name: &str) -> Result<Bucket> {
-        let region = source.bucket_region(name).await?;
-        Ok(Bucket {
-            name: name.to_owned(),
-            region,
-        })
-    }
-
-    /// An object if there is one of exactly this key, else a directory.
-    async fn path(
-        &self,
-        source: &Source,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<&str>,
-        directory: bool,
-    ) -> Result<Root> {
-        let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
-        if directory || self.source.contents_only {
-            let root = as_directory()?;
-            return match has_objects(source, bucket, &prefix).await? {
-                true => Ok(root),
-                false => Err(nothing(bucket, &format!("no object below {prefix}"))),
-            };
-        }
-        let place = BucketRef {
-            name: bucket.name.clone(),
-            region: bucket.region.clone(),
-        };
-        let failure = match source.head(&place, key, version).await {
-            Ok(_) => return roots::object(bucket, key, version, &self.destination),
-            Err(failure) => failure,
-        };
-        if !matches!(
-            failure.reason,
-            Reason::SourceNotFound | Reason::SourceDenied
-        ) {
-            return Err(failure);
-        }
-        match has_objects(source, bucket, &prefix).await {
-            Ok(true) => as_directory(),
-            _ if failure.reason == Reason::SourceDenied => Err(failure),
-            Err(failure) => Err(failure),
-            Ok(false) => {
-                let what = format!("neither an object nor a directory {key}");
-                Err(nothing(bucket, &what))
-            }
-        }
-    }
-
-    async fn many(&self, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Root>> {
-        let filter = self.source.region.as_deref();
-        let mut listed = source.list_buckets(filter).await?;
-        listed.retain(|bucket| wanted(&bucket.name));
-        // A bucket whose region is not known is listed all the same, and named if that fails.
-        let home = self.source.home_region();
-        let located: Vec<Bucket> =
-            stream::iter(listed)
-                .map(|bucket| async move {
-                    let region = match bucket.region {
-                    Some(region) => region,
-                    None => source.bucket_region(&bucket.name).await.unwrap_or_else(|failure| {
-                        tracing::warn!(bucket = bucket.name, %failure, "region is not known");
-                        home.to_owned()
-                    }),
-                };
-                    Bucket {
-                        name: bucket.name,
-                        region,
-                    }
-                })
-                .buffered(REGION_LOOKUPS)
-                .filter(|bucket| {
-                    let inside = filter.is_none_or(|region| region == bucket.region);
-                    async move { inside }
-                })
-                .collect()
-                .await;
-        if located.is_empty() {
-            return Err(Failure::stop(
-                Reason::SourceNotFound,
-                format!(
-                    "no bucket of these credentials matches {}: check pattern, region and account",
-                    self.source
-                ),
-            ));
-        }
-        let names: Vec<&str> = located.iter().map(|bucket| bucket.name.as_str()).collect();
-        let mut containers = ContainerNames::new(&names);
-        located
-            .iter()
-            .map(|bucket| roots::of_many(bucket, self.layout(), &self.destination, &mut containers))
-            .collect()
-    }
-}
-
-/// Is there any object under a prefix? One request.
-async fn has_objects(source: &Source, bucket: &Bucket, prefix: &str) -> Result<bool> {
-    let place = BucketRef {
-        name: bucket.name.clone(),
-        region: bucket.region.clone(),
-    };
-    let request = ListRequest {
-        prefix,
-        after: None,
-        delimiter: false,
-        max_keys: 1,
-    };
-    let page = source.list_page(&place, &request).await?;
-    Ok(!page.objects.is_empty())
-}
-
-fn nothing(bucket: &Bucket, what: &str) -> Failure {
-    Failure::stop(
-        Reason::SourceNotFound,
-        format!("bucket {} has {what}: check the source", bucket.name),
-    )
 }

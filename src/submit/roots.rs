@@ -7,6 +7,7 @@ use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{Root, Scope};
+use crate::source::client::BucketRef;
 
 /// A bucket and its region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,16 @@ pub struct Bucket {
     pub name: String,
     /// Its region.
     pub region: String,
+}
+
+impl Bucket {
+    /// As the client of the source takes it.
+    pub(super) fn place(&self) -> BucketRef {
+        BucketRef {
+            name: self.name.clone(),
+            region: self.region.clone(),
+        }
+    }
 }
 
 /// How the user wants folders treated.
@@ -52,6 +63,34 @@ pub fn object(
         version: version.map(str::to_owned),
     };
     Ok(root(bucket, scope, container, blob_prefix, strip))
+}
+
+/// The root of one version of an object, of several: its blob is `VERSION-NAME`, as AzCopy names
+/// versions, in the destination as a folder.
+///
+/// # Errors
+/// The destination names no container.
+pub fn version(
+    bucket: &Bucket,
+    key: &str,
+    version: &str,
+    destination: &DestinationUrl,
+) -> Result<Root> {
+    let container = destination
+        .container()
+        .ok_or_else(|| usage("versions cannot go to the root of an account: name a container"))?;
+    let name = key.strip_prefix(parent(key)).unwrap_or(key);
+    let blob = format!("{}{}{name}", folder(destination), version_prefix(version));
+    let scope = Scope::Object {
+        key: key.to_owned(),
+        version: Some(version.to_owned()),
+    };
+    Ok(root(bucket, scope, container, blob, key.len()))
+}
+
+/// What stands before the name of a blob that is one version of several.
+pub(super) fn version_prefix(version: &str) -> String {
+    format!("{}-", version.replace(':', "-"))
 }
 
 /// The root of a directory; `key` may or may not end in `/`.
@@ -107,7 +146,8 @@ pub fn bucket(
     };
     let mut blob_prefix = folder(destination);
     if !blob_prefix.is_empty() && layout.as_subdir && !layout.contents_only {
-        blob_prefix = format!("{blob_prefix}{}/", bucket.name);
+        let name = names.mapped(&bucket.name).unwrap_or(&bucket.name);
+        blob_prefix = format!("{blob_prefix}{name}/");
     }
     Ok(root(bucket, scope, container, blob_prefix, 0))
 }
@@ -122,16 +162,7 @@ pub fn of_many(
     destination: &DestinationUrl,
     names: &mut ContainerNames,
 ) -> Result<Root> {
-    if !layout.recursive {
-        return Err(usage(
-            "copying several buckets is recursive by nature: give --recursive",
-        ));
-    }
-    if !layout.as_subdir {
-        return Err(usage(
-            "--as-subdir=false would pour several buckets into one: leave it out",
-        ));
-    }
+    check_many(layout)?;
     let scope = Scope::Prefix {
         prefix: String::new(),
         top_level_only: false,
@@ -145,6 +176,24 @@ pub fn of_many(
         refused,
         ..root(bucket, scope, container, blob_prefix, 0)
     })
+}
+
+/// Checks that a layout has a place for each of several buckets.
+///
+/// # Errors
+/// See [`of_many`].
+pub(super) fn check_many(layout: Layout) -> Result<()> {
+    if !layout.recursive {
+        return Err(usage(
+            "copying several buckets is recursive by nature: give --recursive",
+        ));
+    }
+    if !layout.as_subdir {
+        return Err(usage(
+            "--as-subdir=false would pour several buckets into one: leave it out",
+        ));
+    }
+    Ok(())
 }
 
 fn own_container(bucket: &Bucket, scope: Scope, names: &mut ContainerNames) -> Root {

@@ -118,7 +118,7 @@ fn many_buckets() {
         ("cont", "cont: bu-cket/k"),
         ("cont/d", "cont: d/bu-cket/k"),
     ] {
-        let mut names = ContainerNames::new(&["bu.cket"]);
+        let mut names = ContainerNames::new(&["bu.cket"], &[]).unwrap();
         let root = roots::of_many(
             &bucket("bu.cket"),
             layout(true, false),

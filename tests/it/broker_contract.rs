@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::broker_contract_jobs::{
     a_deleted_queue_ends_its_consumer, everyone_reads_the_log_from_its_start,
-    foreign_bodies_pass_untouched, jobs_come_and_go, publishing_to_no_queue_is_refused,
+    foreign_bodies_pass_untouched, it_is_seen_whether_anyone_takes_from_a_queue, jobs_come_and_go,
+    publishing_to_no_queue_is_refused,
 };
 use crate::broker_fixture::{Fixture, SOON, drain, job, message, messages, next, nothing_more};
 
@@ -50,6 +51,7 @@ contract! {
     /// G7.
     everyone_reads_the_log_from_its_start(100_000);
     jobs_come_and_go(100_000);
+    it_is_seen_whether_anyone_takes_from_a_queue(100_000);
     a_deleted_queue_ends_its_consumer(100_000);
     publishing_to_no_queue_is_refused(100_000);
     foreign_bodies_pass_untouched(100_000);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use blobfleet::broker::Queue;
+use blobfleet::broker::{Depth, Queue};
 use blobfleet::failure::{Happened, Reason, Remedy};
 use blobfleet::message::{Envelope, ListTask};
 use tokio::time::timeout;
@@ -53,6 +53,28 @@ pub(crate) async fn jobs_come_and_go(fixture: &mut Fixture) {
     assert_eq!(broker.depth(&copy).await.unwrap().ready, 0);
     broker.publish(&copy, messages(7..8)).await.unwrap();
     assert_eq!(drain(broker, &copy, 1).await, messages(7..8));
+}
+
+pub(crate) async fn it_is_seen_whether_anyone_takes_from_a_queue(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    let consumers = async || broker.depth(&Queue::Outcome).await.unwrap().consumers;
+    assert_eq!(consumers().await, 0);
+    let mut first = broker.consume(&Queue::Outcome, 5).await.unwrap();
+    assert_eq!(consumers().await, 1);
+    let sent = messages(0..1);
+    broker.publish(&Queue::Outcome, sent).await.unwrap();
+    let delivery = next(&mut first).await;
+    assert_eq!(consumers().await, 1, "with its hands full too");
+    delivery.ack().await.unwrap();
+    drop(first);
+    let gone = async {
+        while consumers().await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, gone).await.unwrap();
+    let unknown = broker.depth(&Queue::Copy(job())).await.unwrap();
+    assert_eq!(unknown, Depth::default());
 }
 
 pub(crate) async fn a_deleted_queue_ends_its_consumer(fixture: &mut Fixture) {

@@ -99,3 +99,49 @@ fn without_a_command_there_is_help_and_a_failure() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("Usage: blobfleet <COMMAND>"), "{text}");
 }
+
+/// What a program complains of, with `variables` and no others.
+fn complaint(program: &str, arguments: &[&str], variables: &[(String, &str)]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .envs(variables.iter().cloned())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("blobfleet: "));
+    line.unwrap_or_else(|| panic!("{program} says nothing of {variables:?}"))
+        .to_owned()
+}
+
+/// Docker Compose passes on as empty what nobody has set.
+#[test]
+fn a_variable_set_to_nothing_is_unset() {
+    let places = ["s3://b/k", "http://127.0.0.1:1/account/box"];
+    let broker = ["--broker", "amqp://127.0.0.1:1", "--broker-wait", "0"];
+    for (program, arguments, command) in commands() {
+        let variables = command.get_arguments().filter_map(|argument| {
+            let name = argument.get_env()?.to_str().unwrap();
+            Some((name.to_owned(), ""))
+        });
+        let variables: Vec<_> = variables.collect();
+        assert!(variables.len() > 5, "{program}");
+        let (rest, expected) = match arguments.first() {
+            Some(_) => (&places[..], "AZURE_STORAGE_SAS_TOKEN"),
+            None => (&broker[..], "waited 0 s for the broker"),
+        };
+        let whole = [arguments.as_slice(), rest].concat();
+        let without = complaint(program, &whole, &[]);
+        assert!(without.contains(expected), "{program}: {without}");
+        assert_eq!(complaint(program, &whole, &variables), without, "{program}");
+
+        let without = complaint(program, &arguments, &[]);
+        assert!(without.starts_with("missing: "), "{program}: {without}");
+        assert_eq!(complaint(program, &arguments, &variables), without);
+    }
+}

@@ -44,19 +44,23 @@ impl World {
         self.home.path().join("state")
     }
 
-    /// `blobfleet COMMAND… --state STATE`, printing JSON unless it says otherwise, with both clouds' credentials in the
-    /// environment: AWS keys, and the account's name and key.
+    /// `blobfleet COMMAND… --state STATE`, printing JSON unless it says otherwise, with both
+    /// clouds' credentials in the environment: AWS keys, and the account's name and key.
     pub(crate) fn command(&self, command: &[&str]) -> Invocation {
+        self.command_for(ACCOUNT, command)
+    }
+
+    fn command_for(&self, account: &str, command: &[&str]) -> Invocation {
         let state = self.state();
         let mut invocation = Invocation::new(self.home.path());
-        for (name, value) in [
+        for (variable, value) in [
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_ENDPOINT_URL_S3", &self.cloud.s3_url()),
-            ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
-            ("AZURE_STORAGE_KEY", &self.cloud.account_key(ACCOUNT)),
+            ("AZURE_STORAGE_ACCOUNT", account),
+            ("AZURE_STORAGE_KEY", &self.cloud.account_key(account)),
         ] {
-            invocation = invocation.env(name, value);
+            invocation = invocation.env(variable, value);
         }
         invocation
             .env("BLOBFLEET_OUTPUT_TYPE", "json")
@@ -66,9 +70,19 @@ impl World {
 
     /// `blobfleet copy SOURCE BLOB_URL/TO --recursive`. `to` is a container and path, or empty.
     pub(crate) fn copy(&self, source: &str, to: &str) -> Invocation {
-        let to = format!("{}/{to}", self.cloud.blob_url(ACCOUNT));
         let to = to.trim_end_matches('/');
-        self.command(&["copy", source, to, "--recursive"])
+        self.copy_as_is(source, to).args(["--recursive"])
+    }
+
+    /// The same without `--recursive`, and with a slash at the destination's end kept.
+    pub(crate) fn copy_as_is(&self, source: &str, to: &str) -> Invocation {
+        self.copy_to(ACCOUNT, source, to)
+    }
+
+    /// The same into any account.
+    pub(crate) fn copy_to(&self, account: &str, source: &str, to: &str) -> Invocation {
+        let to = format!("{}/{to}", self.cloud.blob_url(account));
+        self.command_for(account, &["copy", source, &to])
     }
 
     /// The same, with an account SAS in the destination instead of the account's key.
@@ -129,6 +143,12 @@ impl Invocation {
     /// Adds arguments.
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.args.extend(args.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Removes an argument.
+    pub(crate) fn without_arg(mut self, arg: &str) -> Self {
+        self.args.retain(|given| given != arg);
         self
     }
 
@@ -206,6 +226,15 @@ impl Running {
         let status = self.child.wait().await.unwrap();
         let said = self.stderr.so_far.borrow();
         panic!("the process has ended before its time: {status}\n{}", *said);
+    }
+
+    /// The most memory the process has had resident, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let id = self.child.id().expect("the child was reaped");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
     }
 
     /// Sends SIGTERM.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod azcopy;
+mod azcopy_equality;
 mod azurite;
 mod bad_input;
 mod blob_semantics;
@@ -19,19 +20,26 @@ mod embedded_durability;
 mod embedded_ledger;
 mod embedded_model;
 mod end_to_end;
+mod end_to_end_awkward;
 mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;
 mod harness;
+mod hierarchical;
 mod jobs;
 mod keys;
 mod kill;
+mod large;
 mod moto;
+mod overwrite;
 mod parts;
+mod planning;
 mod power;
 mod prometheus;
+mod properties;
 mod rabbitmq;
 mod refresh;
+mod selecting;
 mod simcloud_refuses;
 mod simcloud_tricks;
 mod simcloud_wire;

@@ -230,11 +230,8 @@ impl Broker for AmqpBroker {
     async fn depth(&self, queue: &Queue) -> Result<Depth> {
         let name = self.core.topology.name(queue)?;
         match passive(&self.core.consuming, &name).await {
-            Ok(ready) => Ok(Depth {
-                ready: u64::from(ready),
-            }),
             Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Depth::default()),
-            Err(failure) => Err(failure),
+            found => found,
         }
     }
 

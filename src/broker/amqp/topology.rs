@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::AmqpOptions;
 use super::link::Link;
 use super::trouble::{answer, declare_failure, is_denied};
-use crate::broker::Queue;
+use crate::broker::{Depth, Queue};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::JobId;
 
@@ -224,13 +224,16 @@ async fn exists(link: &Link, name: &str) -> Result<bool> {
     }
 }
 
-/// How many messages are ready in a queue that exists.
-pub(super) async fn passive(link: &Link, name: &str) -> Result<u32> {
+/// How full a queue is that exists.
+pub(super) async fn passive(link: &Link, name: &str) -> Result<Depth> {
     let channel = link.channel().await?;
     let options = QueueDeclareOptions::default().passive();
     let call = channel.queue_declare(name.into(), options, FieldTable::default());
     let queue = answer(&link.address, "to look at a queue", call).await?;
-    Ok(queue.message_count())
+    Ok(Depth {
+        ready: queue.message_count().into(),
+        consumers: queue.consumer_count().into(),
+    })
 }
 
 #[cfg(test)]

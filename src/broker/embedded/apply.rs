@@ -91,7 +91,7 @@ impl Apply<'_> {
     fn publish(&mut self, queue: &Queue, messages: &[Envelope]) -> rusqlite::Result<Done> {
         let (id, ready) = {
             let state = self.shared.state();
-            (state.id(queue), state.ready(queue))
+            (state.id(queue), state.depth(queue).ready)
         };
         let Some(id) = id else {
             return Ok(Done::NoQueue(queue.name()));

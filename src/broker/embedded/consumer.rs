@@ -29,7 +29,7 @@ pub(super) struct EmbeddedConsumer {
 
 impl EmbeddedConsumer {
     pub(super) fn new(shared: Arc<Shared>, queue: Queue, number: u64, window: u16) -> Result<Self> {
-        let (id, wake) = shared.state().wake(&queue)?;
+        let (id, wake) = shared.state().join(&queue)?;
         Ok(Self {
             shared,
             name: queue.name(),
@@ -84,7 +84,7 @@ impl Consumer for EmbeddedConsumer {
 
 impl Drop for EmbeddedConsumer {
     fn drop(&mut self) {
-        self.shared.state().give_back(self.id, self.number, None);
+        self.shared.state().leave(self.id, self.number);
     }
 }
 

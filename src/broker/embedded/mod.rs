@@ -166,9 +166,7 @@ impl Broker for EmbeddedBroker {
     async fn depth(&self, queue: &Queue) -> Result<Depth> {
         let state = self.shared.state();
         state.check()?;
-        Ok(Depth {
-            ready: state.ready(queue),
-        })
+        Ok(state.depth(queue))
     }
 
     async fn append(&self, record: Envelope) -> Result<()> {

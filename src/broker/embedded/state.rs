@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::store::QueueRow;
-use crate::broker::Queue;
+use crate::broker::{Depth, Queue};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
@@ -43,6 +43,7 @@ struct QueueState {
     cursor: i64,
     buffer: BTreeMap<i64, Row>,
     in_hand: HashMap<i64, InHand>,
+    consumers: u64,
     loading: bool,
     wake: Arc<Notify>,
 }
@@ -55,6 +56,7 @@ impl QueueState {
             cursor: 0,
             buffer: BTreeMap::new(),
             in_hand: HashMap::new(),
+            consumers: 0,
             loading: false,
             wake: Arc::new(Notify::new()),
         }
@@ -131,16 +133,29 @@ impl State {
         self.queues.get(&queue.name()).map(|state| state.id)
     }
 
-    pub(super) fn wake(&self, queue: &Queue) -> Result<(i64, Arc<Notify>)> {
+    /// A consumer comes: the queue's id, and what wakes who waits at it.
+    pub(super) fn join(&mut self, queue: &Queue) -> Result<(i64, Arc<Notify>)> {
         self.check()?;
-        let state = self.queues.get(&queue.name());
-        state
-            .map(|state| (state.id, Arc::clone(&state.wake)))
-            .ok_or_else(|| missing(&queue.name()))
+        let name = queue.name();
+        let state = self.queues.get_mut(&name).ok_or_else(|| missing(&name))?;
+        state.consumers += 1;
+        Ok((state.id, Arc::clone(&state.wake)))
     }
 
-    pub(super) fn ready(&self, queue: &Queue) -> u64 {
-        self.queues.get(&queue.name()).map_or(0, QueueState::ready)
+    /// A consumer goes; what it has in hand is ready again.
+    pub(super) fn leave(&mut self, id: i64, consumer: u64) {
+        self.give_back(id, consumer, None);
+        if let Some(queue) = self.by_id(id) {
+            queue.consumers = queue.consumers.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn depth(&self, queue: &Queue) -> Depth {
+        let state = self.queues.get(&queue.name());
+        state.map_or_else(Depth::default, |state| Depth {
+            ready: state.ready(),
+            consumers: state.consumers,
+        })
     }
 
     fn by_id(&mut self, id: i64) -> Option<&mut QueueState> {

@@ -18,7 +18,9 @@ use crate::command::wiring::{AWS_HOME, Wiring};
 use crate::config::{Env, ResumeJob};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, JobStatus};
+use crate::job::{JobSpec, JobStatus, Overwrite};
+use crate::pace::Pace;
+use crate::prompt::Prompter;
 
 pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToken) -> Result<u8> {
     let found = state::find(&command.jobs.state.folder()?, &command.job)?;
@@ -44,6 +46,11 @@ pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToke
         wiring: &wiring,
         folder: &folder,
         concurrency: command.speed.concurrency(env),
+        pace: command.speed.bytes_per_second()?.map(Pace::new),
+        prompter: match known.spec.options.overwrite {
+            Overwrite::Prompt => Prompter::terminal()?,
+            _ => Prompter::nobody(),
+        },
         output: &command.jobs.output,
         metrics: run::metrics(command.listen, &shutdown).await?,
     };

@@ -4,12 +4,14 @@
 //! From-URL calls answer only after Azure has read the whole source, so each has a deadline of its
 //! own by size ([`deadline`]) which replaces the HTTP client's.
 
+mod account;
 mod block_list;
 mod error;
 mod request;
 #[cfg(test)]
 mod tests;
 mod types;
+mod upload;
 
 use std::time::Duration;
 
@@ -223,9 +225,13 @@ impl Destination {
             return Ok(None);
         };
         let etag = answer.header("etag").map(str::to_owned);
-        block_list::read(&answer.body, etag)
-            .map(Some)
-            .map_err(|fault| unreadable(&what, &fault))
+        let list =
+            block_list::read(&answer.body, etag).map_err(|fault| unreadable(&what, &fault))?;
+        Ok(Some(BlockList {
+            last_modified: answer.time("last-modified"),
+            date: answer.time("date"),
+            ..list
+        }))
     }
 
     /// A blob's properties; `None` where there is no blob (uncommitted blocks make none).

@@ -107,12 +107,10 @@ impl Call {
         for (name, value) in &headers.metadata {
             self.insert(metadata_header(name)?, value, Reason::MetadataRejected)?;
         }
-        if !headers.tags.is_empty() {
-            let pairs = headers.tags.iter();
-            let pairs = pairs.map(|(k, v)| format!("{}={}", encode_query(k), encode_query(v)));
-            self.set("x-ms-tags", &pairs.collect::<Vec<_>>().join("&"))?;
+        match tags_header(&headers.tags) {
+            Some(tags) => self.set("x-ms-tags", &tags),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn set_conditions(&mut self, conditions: &Conditions) -> Result<()> {
@@ -132,6 +130,18 @@ impl Call {
         self.headers.insert(name, value);
         Ok(())
     }
+}
+
+/// The longest `x-ms-tags`, in bytes (Microsoft Learn, "Set Blob Tags").
+const MAX_TAGS: usize = 2048;
+
+/// The header that gives a new blob its tags; `None` for none, and for those that are too long for
+/// a header: [`super::Destination::set_tags`] sets them.
+pub(super) fn tags_header(tags: &[(String, String)]) -> Option<String> {
+    let pairs = tags.iter();
+    let pairs = pairs.map(|(k, v)| format!("{}={}", encode_query(k), encode_query(v)));
+    let header = pairs.collect::<Vec<_>>().join("&");
+    (!header.is_empty() && header.len() <= MAX_TAGS).then_some(header)
 }
 
 fn metadata_header(name: &str) -> Result<HeaderName> {
@@ -279,7 +289,7 @@ impl Answer {
         })
     }
 
-    fn time(&self, name: &str) -> Option<i64> {
+    pub(super) fn time(&self, name: &str) -> Option<i64> {
         let time = httpdate::parse_http_date(self.header(name)?).ok()?;
         let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()

@@ -45,6 +45,13 @@ pub struct BlobHeaders {
     pub tags: Vec<(String, String)>,
 }
 
+impl BlobHeaders {
+    /// Must the tags be set by a call of their own, after the one that makes the blob?
+    pub fn tags_apart(&self) -> bool {
+        !self.tags.is_empty() && super::request::tags_header(&self.tags).is_none()
+    }
+}
+
 /// On what the write depends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -134,6 +141,10 @@ pub struct BlockList {
     /// The blob's ETag; `None` where no block is committed (there may be a blob even so, made in
     /// one piece).
     pub etag: Option<String>,
+    /// When the blob was last written, in seconds since 1970; `None` where there is none.
+    pub last_modified: Option<i64>,
+    /// The service's own clock in its answer, seconds since 1970.
+    pub date: Option<i64>,
 }
 
 /// A blob as HEAD shows it.

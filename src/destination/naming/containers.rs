@@ -3,6 +3,8 @@
 //! Periods become hyphens, a run of hyphens becomes its length between hyphens, and a name that is
 //! taken gets a number. Two things are stricter than there: a name that needs no change is checked
 //! against the names already given out, and every result is checked against Azure's rules.
+//!
+//! A map of the user's (`--container-map`) comes before all that.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,21 +21,48 @@ pub struct ContainerNames {
     resolved: HashMap<String, Option<Result<String>>>,
     /// Containers given out.
     taken: HashSet<String>,
+    /// The user's own choice for these buckets.
+    mapped: HashMap<String, String>,
 }
 
 impl ContainerNames {
     /// Resolves all buckets in the given order; no changed name takes the name of another bucket,
-    /// even of one that comes later.
-    pub fn new<S: AsRef<str>>(buckets: &[S]) -> Self {
+    /// even of one that comes later. `map` names the containers of some of them, which no other
+    /// bucket gets; what it says of other buckets counts for nothing.
+    ///
+    /// # Errors
+    /// See [`check_map`]; also a bucket mapped to a container that another keeps as its own name.
+    pub fn new<S: AsRef<str>>(buckets: &[S], map: &[(String, String)]) -> Result<Self> {
+        check_map(map)?;
         let mut names = Self::default();
         for bucket in buckets {
             names.resolved.insert(bucket.as_ref().to_owned(), None);
+        }
+        for (bucket, container) in map {
+            if names.resolved.contains_key(bucket) {
+                names.taken.insert(container.clone());
+                names.mapped.insert(bucket.clone(), container.clone());
+            }
+        }
+        for (bucket, container) in &names.mapped {
+            let own = names.resolved.contains_key(container);
+            if own && !names.mapped.contains_key(container) {
+                return Err(wrong(
+                    bucket,
+                    &format!("the bucket {container} goes to the container {container} too"),
+                ));
+            }
         }
         for bucket in buckets {
             // A bucket without a container is told when it is asked for.
             drop(names.resolve(bucket.as_ref()));
         }
-        names
+        Ok(names)
+    }
+
+    /// The container the user chose for a bucket.
+    pub fn mapped(&self, bucket: &str) -> Option<&str> {
+        self.mapped.get(bucket).map(String::as_str)
     }
 
     /// The container of a bucket; a bucket not named before is resolved now.
@@ -42,6 +71,9 @@ impl ContainerNames {
     /// [`Reason::ContainerRejected`]: there is no container name for this bucket. Its objects
     /// cannot be copied; others can.
     pub fn resolve(&mut self, bucket: &str) -> Result<String> {
+        if let Some(container) = self.mapped.get(bucket) {
+            return Ok(container.clone());
+        }
         if let Some(Some(known)) = self.resolved.get(bucket) {
             return known.clone();
         }
@@ -71,6 +103,33 @@ impl ContainerNames {
             None => Ok(name),
         }
     }
+}
+
+/// Checks a map of buckets to containers by itself.
+///
+/// # Errors
+/// [`Reason::Usage`], naming the line's bucket: a container that Azure refuses, or that two buckets
+/// would share, so that one's blobs would hide the other's.
+pub fn check_map(map: &[(String, String)]) -> Result<()> {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (bucket, container) in map {
+        if let Some(fault) = container_fault(container) {
+            let why = format!("{container:?} is no container name Azure accepts: {fault}");
+            return Err(wrong(bucket, &why));
+        }
+        if let Some(other) = owners.insert(container, bucket) {
+            let why = format!("the bucket {other} is mapped to the container {container} too");
+            return Err(wrong(bucket, &why));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(bucket: &str, why: &str) -> Failure {
+    Failure::stop(
+        Reason::Usage,
+        format!("--container-map: line of the bucket {bucket}: {why}; choose another container"),
+    )
 }
 
 /// The name without periods and runs of hyphens. Runs are counted only where the bucket itself
@@ -108,7 +167,7 @@ fn refused(bucket: &str, fault: &str) -> Failure {
         Reason::ContainerRejected,
         format!(
             "bucket {bucket:?} has no container name that Azure accepts: {fault}; copy it by \
-             itself into a container you name"
+             itself into a container you name, or name one with --container-map"
         ),
     )
 }
@@ -120,7 +179,7 @@ mod tests {
     use super::*;
 
     fn resolve_all(buckets: &[&str]) -> Vec<String> {
-        let mut names = ContainerNames::new(buckets);
+        let mut names = ContainerNames::new(buckets, &[]).unwrap();
         buckets
             .iter()
             .map(|bucket| names.resolve(bucket).unwrap_or_else(|e| format!("!{e}")))
@@ -182,7 +241,7 @@ mod tests {
             &its_name,
             "fine",
         ];
-        let mut names = ContainerNames::new(&buckets);
+        let mut names = ContainerNames::new(&buckets, &[]).unwrap();
         for (bucket, part) in [
             ("Upper", "lower-case"),
             ("under_score", "lower-case"),
@@ -202,15 +261,64 @@ mod tests {
         assert_eq!(names.resolve("fine").unwrap(), "fine");
     }
 
+    fn map(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let own = |(bucket, container): &(&str, &str)| ((*bucket).into(), (*container).into());
+        pairs.iter().map(own).collect()
+    }
+
+    #[test]
+    fn the_users_map_comes_first_and_its_containers_are_nobody_elses() {
+        let buckets = ["Upper", "a.b", "ccc", "ddd"];
+        let map = map(&[
+            ("Upper", "a-b"),
+            ("ccc", "ddd"),
+            ("ddd", "ccc"),
+            ("none", "e-e"),
+        ]);
+        let mut names = ContainerNames::new(&buckets, &map).unwrap();
+        for (bucket, container) in [
+            ("Upper", "a-b"),
+            ("a.b", "a-b-2"),
+            ("ccc", "ddd"),
+            ("ddd", "ccc"),
+        ] {
+            assert_eq!(names.resolve(bucket).unwrap(), container);
+        }
+        assert_eq!(names.mapped("ccc"), Some("ddd"));
+        assert_eq!(names.mapped("a.b"), None);
+        assert_eq!(names.mapped("none"), None);
+        assert_eq!(names.resolve("e.e").unwrap(), "e-e", "nobody has it");
+    }
+
+    #[test]
+    fn a_map_that_pours_buckets_together_is_refused_by_line() {
+        for (pairs, bucket, part) in [
+            (&[("a", "Abc")][..], "a", "lower-case"),
+            (
+                &[("a", "xyz"), ("b", "xyz")],
+                "b",
+                "the bucket a is mapped to",
+            ),
+            (&[("a", "ccc")], "a", "the bucket ccc goes to"),
+        ] {
+            let failure = ContainerNames::new(&["a", "b", "ccc"], &map(pairs)).unwrap_err();
+            assert_eq!(failure.reason, Reason::Usage);
+            for part in ["--container-map", &format!("the bucket {bucket}:"), part] {
+                assert!(failure.message.contains(part), "{part}: {failure}");
+            }
+        }
+        ContainerNames::new(&["a", "ccc"], &map(&[("a", "ccc"), ("ccc", "ddd")])).unwrap();
+    }
+
     proptest! {
         #[test]
         fn containers_are_valid_distinct_and_the_same_every_time(
             buckets in proptest::collection::hash_set("[ab][ab.-]{1,6}[ab2]", 1..40),
         ) {
             let buckets: Vec<&str> = buckets.iter().map(String::as_str).collect();
-            let first = ContainerNames::new(&buckets);
+            let names = || ContainerNames::new(&buckets, &[]).unwrap();
             let mut seen = HashSet::new();
-            let (mut one, mut two) = (first, ContainerNames::new(&buckets));
+            let (mut one, mut two) = (names(), names());
             for bucket in &buckets {
                 let container = one.resolve(bucket);
                 if let Ok(container) = &container {

@@ -1,12 +1,14 @@
-//! Azure's naming rules, as far as they are sure.
+//! Azure's naming rules.
 //!
-//! Source: Microsoft Learn, "Naming and referencing containers, blobs, and metadata". Refused is
-//! only what surely cannot be stored under the name it has; names that are merely unwise (control
-//! characters, a segment ending in `.`) are left to the service's answer.
+//! Source: Microsoft Learn, "Naming and referencing containers, blobs, and metadata". What it says
+//! to avoid because names are altered on the way (a segment ending in `.`, a `\`) counts as what
+//! cannot be held: a name that may become another object's is never risked.
 
 mod containers;
+mod escape;
 
-pub use self::containers::ContainerNames;
+pub use self::containers::{ContainerNames, check_map};
+pub use self::escape::{escape, unescape};
 use crate::failure::{Failure, Reason, Result};
 
 /// Longest blob name, in UTF-16 units.
@@ -52,37 +54,62 @@ pub fn check_container(name: &str) -> Result<()> {
     })
 }
 
-/// Why a blob cannot have this name; `None` where nothing surely forbids it.
-pub fn blob_fault(container: &str, name: &str) -> Option<&'static str> {
+/// How an account keeps its blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// A `/` is a character like any other.
+    Flat,
+    /// Folders are real (Data Lake Storage Gen2).
+    Hierarchical,
+}
+
+/// Why a blob cannot have this name; `None` where it can.
+pub fn blob_fault(namespace: Namespace, container: &str, name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if name.encode_utf16().count() > MAX_BLOB_NAME {
         Some("it is longer than 1,024 characters")
     } else if name.split('/').count() > MAX_SEGMENTS {
         Some("it has more than 254 path segments")
-    } else if name
-        .split('/')
-        .any(|segment| [".", ".."].contains(&segment))
-    {
-        Some("it has a . or .. segment, which would name another blob")
+    } else if name.split('/').any(|segment| segment.ends_with('.')) {
+        Some("a part of it ends in a dot, which would be dropped")
+    } else if name.contains('\\') {
+        Some("it holds a \\, which would become a /")
+    } else if name.chars().any(is_refused) {
+        Some("it holds a character that Azure refuses")
     } else if container == "$root" && name.contains('/') {
         Some("blobs in $root cannot hold a /")
+    } else if namespace == Namespace::Hierarchical && name.split('/').any(str::is_empty) {
+        Some("an account with a hierarchical namespace has no folders without a name")
     } else {
         None
     }
 }
 
-/// Checks a blob name.
+/// Control characters and non-characters, which Azure answers with 400.
+fn is_refused(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fdd0}'..='\u{fdef}'
+        | '\u{fff0}'..='\u{ffff}')
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// Checks a blob name before it is sent, by the rules of every account.
 ///
 /// # Errors
 /// [`Reason::NameRejected`] with the rule it breaks: this object cannot be stored under its name.
 pub fn check_blob(container: &str, name: &str) -> Result<()> {
-    blob_fault(container, name).map_or(Ok(()), |fault| {
-        Err(Failure::give_up(
-            Reason::NameRejected,
-            format!("Azure cannot hold a blob of this name: {fault}"),
-        ))
-    })
+    blob_fault(Namespace::Flat, container, name).map_or(Ok(()), |fault| Err(rejected(fault)))
+}
+
+/// The failure of a name that breaks a rule.
+pub fn rejected(fault: &str) -> Failure {
+    Failure::give_up(
+        Reason::NameRejected,
+        format!(
+            "Azure cannot hold a blob of this name: {fault}; --invalid-name-handle=escape gives \
+             it another that can be turned back"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -116,27 +143,43 @@ mod tests {
     }
 
     #[test]
-    fn blob_names_are_refused_only_where_they_surely_cannot_be() {
+    fn blob_names_are_refused_where_they_would_be_altered_or_refused() {
         let longest = "é".repeat(1024);
         let deepest = vec!["a"; 254].join("/");
         for name in [
-            "a", "/a", "a//b", "a/", "a.", "...", "a\\b", "\u{1}", &longest, &deepest,
+            "a", "/a", "a//b", "a/", ".a", "a b", "%2E", "\u{a0}", "\u{e000}", &longest, &deepest,
         ] {
-            assert_eq!(blob_fault("abc", name), None, "{name}");
+            assert_eq!(blob_fault(Namespace::Flat, "abc", name), None, "{name}");
         }
         let too_long = "𐐷".repeat(513);
         let too_deep = vec!["a"; 255].join("/");
         for (container, name) in [
             ("abc", ""),
             ("abc", "."),
+            ("abc", "a."),
+            ("abc", "a./b"),
             ("abc", "a/./b"),
             ("abc", "a/.."),
+            ("abc", "a\\b"),
+            ("abc", "a\nb"),
+            ("abc", "a\u{85}"),
+            ("abc", "a\u{ffff}"),
+            ("abc", "a\u{1fffe}"),
             ("abc", too_long.as_str()),
             ("abc", too_deep.as_str()),
             ("$root", "a/b"),
         ] {
             let failure = check_blob(container, name).unwrap_err();
             assert_eq!(failure.reason, Reason::NameRejected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_hierarchical_account_holds_fewer_names() {
+        let fault = |name| blob_fault(Namespace::Hierarchical, "abc", name);
+        assert_eq!(fault("a/b"), None);
+        for name in ["/a", "a//b", "a/"] {
+            assert!(fault(name).is_some(), "{name}");
         }
     }
 }

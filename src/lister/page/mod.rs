@@ -1,21 +1,34 @@
 //! What a listing becomes: copy tasks, decided objects, and what follows. Pure.
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::failure::{Reason, Result};
-use crate::job::{JobId, Root, Scope};
+pub use self::rules::Rules;
+use crate::failure::{Failure, Result};
+use crate::job::{JobId, Root};
 use crate::message::{
     CopyId, CopyTask, Decided, Ending, Envelope, KeyRange, ListTask, ListedObject, Page,
 };
 
 /// A listing of one page, as the source gave it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Objects in key order.
-    pub objects: Vec<ListedObject>,
+    pub objects: Vec<Found>,
     /// Where the next page begins; none where the range is exhausted.
     pub next_after: Option<String>,
+    /// An object that the user named and that cannot be looked at: its key, and why.
+    pub failed: Option<(String, Failure)>,
+}
+
+/// An object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the copier is told.
+    pub object: ListedObject,
+    /// Where it lies, if it must be restored before it can be read: S3's storage class or tier.
+    pub archived: Option<String>,
 }
 
 /// A page to be published: what goes to the copiers, and the report.
@@ -23,28 +36,32 @@ pub struct Listing {
 pub struct Draft {
     /// One message per object to copy, in key order.
     pub tasks: Vec<CopyTask>,
-    /// Keys in order, for cutting the page short.
-    keys: Vec<(String, u64)>,
+    /// What was listed, in key order, for cutting the page short.
+    listed: Vec<Listed>,
     /// Where the range ends.
     until: Option<String>,
     page: Page,
 }
 
+/// One object of the page, by its index.
+#[derive(Clone, Debug, PartialEq)]
+struct Listed {
+    key: String,
+    size: u64,
+    /// Keys that filters left out before it.
+    filtered: u32,
+}
+
 /// Turns a listing into a draft.
-pub fn draft(task: &ListTask, root: &Root, nonce: u64, listing: Listing) -> Draft {
+pub fn draft(task: &ListTask, root: &Root, rules: &Rules, nonce: u64, listing: Listing) -> Draft {
     let (objects, exhausted) = within(&task.range, listing.objects);
-    let next = match listing.next_after {
-        Some(after) if !exhausted => {
-            vec![KeyRange {
-                after: Some(after),
-                until: task.range.until.clone(),
-            }]
-        }
-        _ => Vec::new(),
-    };
+    let next = listing
+        .next_after
+        .filter(|_| !exhausted)
+        .and_then(|after| rules.onward(root, &task.range, after));
     let mut draft = Draft {
         tasks: Vec::new(),
-        keys: Vec::new(),
+        listed: Vec::new(),
         until: task.range.until.clone(),
         page: Page {
             job: task.job.clone(),
@@ -54,33 +71,38 @@ pub fn draft(task: &ListTask, root: &Root, nonce: u64, listing: Listing) -> Draf
             bytes: 0,
             filtered: 0,
             decided: Vec::new(),
-            next,
+            next: next.into_iter().collect(),
         },
     };
-    for object in objects {
-        draft.add(task, root, object);
+    for found in objects {
+        if rules.admits(root, &found) {
+            let ending = rules.decided(root, &found);
+            draft.add(task, found.object, ending);
+        } else {
+            draft.page.filtered += 1;
+        }
+    }
+    if let Some((key, failure)) = listing.failed {
+        draft.add_failed(key, failure);
     }
     draft
 }
 
 /// Objects up to the range's end, and whether that end was reached.
-fn within(range: &KeyRange, mut objects: Vec<ListedObject>) -> (Vec<ListedObject>, bool) {
+fn within(range: &KeyRange, mut objects: Vec<Found>) -> (Vec<Found>, bool) {
     let Some(until) = &range.until else {
         return (objects, false);
     };
-    let inside = objects.partition_point(|object| object.key <= *until);
+    let inside = objects.partition_point(|found| found.object.key <= *until);
     let exhausted = inside < objects.len();
     objects.truncate(inside);
     (objects, exhausted)
 }
 
 impl Draft {
-    fn add(&mut self, task: &ListTask, root: &Root, object: ListedObject) {
-        let index = self.page.objects;
-        self.page.objects += 1;
-        self.page.bytes += object.size;
-        self.keys.push((object.key.clone(), object.size));
-        match decided(root, &object) {
+    fn add(&mut self, task: &ListTask, object: ListedObject, ending: Option<Ending>) {
+        let index = self.next_index(&object.key, object.size);
+        match ending {
             Some(ending) => self.page.decided.push(Decided {
                 index,
                 key: object.key,
@@ -97,8 +119,34 @@ impl Draft {
                 },
                 root: task.root,
                 object,
+                staged: None,
             }),
         }
+    }
+
+    fn add_failed(&mut self, key: String, failure: Failure) {
+        let index = self.next_index(&key, 0);
+        self.page.decided.push(Decided {
+            index,
+            key,
+            size: 0,
+            ending: Ending::Failed {
+                reason: failure.reason,
+                message: failure.message,
+            },
+        });
+    }
+
+    fn next_index(&mut self, key: &str, size: u64) -> u32 {
+        let index = self.page.objects;
+        self.page.objects += 1;
+        self.page.bytes += size;
+        self.listed.push(Listed {
+            key: key.to_owned(),
+            size,
+            filtered: self.page.filtered,
+        });
+        index
     }
 
     /// The report of the whole page.
@@ -113,14 +161,15 @@ impl Draft {
             return Some(self.page);
         };
         let kept = usize::try_from(first_missing.id.index).unwrap_or(usize::MAX);
-        let (last, _) = self.keys.get(kept.checked_sub(1)?)?;
+        let last = self.listed.get(kept.checked_sub(1)?)?;
         let until = self.until.take();
         self.page.next = vec![KeyRange {
-            after: Some(last.clone()),
+            after: Some(last.key.clone()),
             until,
         }];
         self.page.objects = first_missing.id.index;
-        self.page.bytes = self.keys.iter().take(kept).map(|(_, size)| size).sum();
+        self.page.filtered = last.filtered;
+        self.page.bytes = self.listed.iter().take(kept).map(|one| one.size).sum();
         self.page
             .decided
             .retain(|decided| decided.index < self.page.objects);
@@ -147,18 +196,4 @@ impl Draft {
     pub fn objects(&self) -> u32 {
         self.page.objects
     }
-}
-
-/// What the lister can decide itself.
-fn decided(root: &Root, object: &ListedObject) -> Option<Ending> {
-    let named_by_user = matches!(&root.scope, Scope::Object { key, .. } if *key == object.key);
-    if object.key.ends_with('/') && !named_by_user {
-        return Some(Ending::Skipped {
-            reason: "folder_marker".into(),
-        });
-    }
-    root.refused.as_ref().map(|message| Ending::Failed {
-        reason: Reason::ContainerRejected,
-        message: message.clone(),
-    })
 }

@@ -223,11 +223,14 @@ impl JobAccount {
 
 fn count(totals: &mut Totals, ending: &Ending) {
     match ending {
-        Ending::Copied { bytes, .. } => {
+        Ending::Copied { bytes, notes, .. } => {
             totals.copied += 1;
             totals.copied_bytes += bytes;
+            totals.relayed += u64::from(notes.relayed);
+            totals.escaped += u64::from(notes.escaped);
+            totals.metadata_excluded += u64::from(notes.excluded > 0);
         }
-        Ending::Skipped { reason } => {
+        Ending::Skipped { reason, .. } => {
             totals.skipped += 1;
             *totals.skipped_by_reason.entry(reason.clone()).or_default() += 1;
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::failure::Reason;
 use crate::job::{CopyOptions, Root, Scope, SourceEndpoint};
-use crate::message::{CopyId, Decided, Ending};
+use crate::message::{CopyId, Decided, Ending, Notes};
 
 fn spec(roots: usize) -> JobSpec {
     let root = Root {
@@ -60,6 +60,7 @@ fn copied(list_task: u64, nonce: u64, index: u32) -> Report {
     let ending = Ending::Copied {
         bytes: 10,
         crc64: None,
+        notes: Notes::default(),
     };
     Report::Outcomes(vec![Outcome {
         id,
@@ -155,6 +156,7 @@ fn what_the_lister_decided_is_booked_with_its_page() {
     };
     let skipped = Ending::Skipped {
         reason: "folder_marker".into(),
+        message: String::new(),
     };
     let failed = Ending::Failed {
         reason: Reason::ContainerRejected,

@@ -237,7 +237,7 @@ fn update_page(db: &Transaction<'_>, job: &JobId, id: u64, page: &OpenPage) -> R
 fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
     let (kind, reason, message) = match &row.ending {
         Ending::Copied { .. } => return Ok(()),
-        Ending::Skipped { reason } => ("skipped", reason.as_str(), ""),
+        Ending::Skipped { reason, message } => ("skipped", reason.as_str(), message.as_str()),
         Ending::Failed { reason, message } => ("failed", reason.as_str(), message.as_str()),
     };
     let place = (row.job.as_str(), bits(row.list_task), row.index);

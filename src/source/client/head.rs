@@ -41,6 +41,10 @@ pub struct ObjectHead {
     pub restored: bool,
     /// How the object is encrypted: `AES256`, `aws:kms`, …
     pub server_side_encryption: Option<String>,
+    /// It is encrypted with a customer's key, which every read must show.
+    pub customer_key: bool,
+    /// How many tags it has.
+    pub tag_count: u32,
     /// The whole object's CRC-64/NVME, where S3 has it.
     pub checksum_crc64nvme: Option<u64>,
     /// User metadata without the `x-amz-meta-`, in the order of the answer; values as sent (those
@@ -84,6 +88,10 @@ impl ObjectHead {
             archive_status: get("x-amz-archive-status"),
             restored: get("x-amz-restore").is_some_and(|status| restored(&status)),
             server_side_encryption: get("x-amz-server-side-encryption"),
+            customer_key: get("x-amz-server-side-encryption-customer-algorithm").is_some(),
+            tag_count: get("x-amz-tagging-count")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
             checksum_crc64nvme: get("x-amz-checksum-crc64nvme").and_then(|sum| crc64(&sum)),
             metadata: metadata(headers),
             missing_meta: get("x-amz-missing-meta")
@@ -174,6 +182,7 @@ mod tests {
             ("x-amz-meta-", b"nameless"),
             ("x-amz-meta-raw", b"\xe9"),
             ("x-amz-missing-meta", b"4"),
+            ("x-amz-tagging-count", b"3"),
         ]));
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         let some = |text: &str| Some(text.to_owned());
@@ -192,6 +201,8 @@ mod tests {
             archive_status: None,
             restored: false,
             server_side_encryption: some("aws:kms"),
+            customer_key: false,
+            tag_count: 3,
             checksum_crc64nvme: Some(0x0102_0304_0506_0708),
             metadata: vec![
                 pair("b", "2,3"),

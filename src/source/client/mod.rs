@@ -15,10 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Reason, Result};
-use crate::http::transport_failure;
+use crate::http::{Incoming, Transport, TransportError, transport_failure};
 use crate::job::SourceEndpoint;
 use crate::source::credentials::{Credentials, Snapshot};
-use crate::source::encoding::{addressable, encode_path, encode_query, fetchable};
+use crate::source::customer_key::CustomerKey;
+use crate::source::encoding::{encode_path, encode_query, fetchable};
 use crate::source::list::{ServiceError, Unexpected, service_error};
 use crate::source::region::{self, address};
 use crate::source::sign::Scope;
@@ -33,6 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest answer that is read: far above a page of 1,000 keys of 1,024 bytes, encoded.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Headers that are never shown.
+const SECRET: [&str; 3] = [
+    "authorization",
+    "x-amz-security-token",
+    "x-amz-server-side-encryption-customer-key",
+];
 
 /// A bucket and the region its requests are signed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +60,9 @@ struct Inner {
     endpoint: SourceEndpoint,
     home: String,
     credentials: Credentials,
-    http: reqwest::Client,
+    http: Transport,
     clock: Clock,
+    customer_key: Option<CustomerKey>,
 }
 
 /// A request without a body.
@@ -65,7 +74,7 @@ struct Call<'a> {
     region: &'a str,
     /// Names and values, not yet encoded.
     query: &'a [(&'a str, &'a str)],
-    headers: &'a [(&'static str, &'static str)],
+    headers: &'a [(&'static str, &'a str)],
 }
 
 /// An answer, whatever its status.
@@ -77,11 +86,11 @@ struct Answer {
 }
 
 impl Source {
-    /// A client for a service. `http` comes from [`crate::http::client`].
+    /// A client for a service.
     pub fn new(
         endpoint: SourceEndpoint,
         credentials: Credentials,
-        http: reqwest::Client,
+        http: Transport,
         clock: Clock,
     ) -> Self {
         let home = region::home(&endpoint).to_owned();
@@ -91,6 +100,7 @@ impl Source {
             credentials,
             http,
             clock,
+            customer_key: None,
         }))
     }
 
@@ -105,7 +115,27 @@ impl Source {
             credentials: inner.credentials.clone(),
             http: inner.http.clone(),
             clock: inner.clock.clone(),
+            customer_key: inner.customer_key.clone(),
         }))
+    }
+
+    /// The same client with the key of objects that are encrypted with a customer's own.
+    #[must_use]
+    pub fn with_customer_key(self, key: Option<CustomerKey>) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
+            endpoint: inner.endpoint.clone(),
+            home: inner.home.clone(),
+            credentials: inner.credentials.clone(),
+            http: inner.http.clone(),
+            clock: inner.clock.clone(),
+            customer_key: key,
+        }))
+    }
+
+    /// Is there a key for objects that are encrypted with a customer's own?
+    pub fn has_customer_key(&self) -> bool {
+        self.0.customer_key.is_some()
     }
 
     /// Sends a call; anything but 2xx is a failure.
@@ -120,50 +150,61 @@ impl Source {
 
     /// Sends a call and reads the whole answer.
     async fn send(&self, call: &Call<'_>) -> Result<Answer> {
+        let (mut response, signer) = self.begin(call, TIMEOUT).await?;
+        let body = self.read_whole(call, &mut response).await?;
+        let body = match String::from_utf8(body) {
+            Ok(body) => body,
+            Err(_) if !response.status.is_success() => String::new(),
+            Err(_) => return Err(self.no_s3(call, "it is not UTF-8")),
+        };
+        Ok(Answer {
+            status: response.status,
+            headers: response.headers,
+            body,
+            signer,
+        })
+    }
+
+    /// Sends a call; its answer, body and all, may take `limit`.
+    async fn begin(
+        &self,
+        call: &Call<'_>,
+        limit: Duration,
+    ) -> Result<(Incoming, Option<Snapshot>)> {
         let inner = &self.0;
         let url = self.url(call)?;
         let signer = inner.credentials.current().await?;
-        let headers = match &signer {
+        let signing = match &signer {
             Some(credentials) => {
                 let scope = Scope {
                     credentials,
                     region: call.region,
                     now: inner.clock.now(),
                 };
-                scope.headers(call.method.as_str(), url.as_str(), call.headers)?
+                scope.headers(call.method.as_str(), &url, call.headers)?
             }
             None => Vec::new(),
         };
-        let request = inner
-            .http
-            .request(call.method.clone(), url)
-            .headers(header_map(call.headers, &headers)?)
-            .timeout(TIMEOUT);
-        let failed = |error| self.unreachable(call, error);
-        let mut response = request.send().await.map_err(failed)?;
+        let headers = header_map(call.headers, &signing)?;
+        let sent = inner.http.send(call.method.clone(), &url, headers, limit);
+        let response = sent.await.map_err(|error| self.unreachable(call, error))?;
+        Ok((response, signer))
+    }
+
+    async fn read_whole(&self, call: &Call<'_>, response: &mut Incoming) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        let lost = |error| self.unreachable(call, error);
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST_ANSWER {
                 return Err(self.no_s3(call, "it is too large"));
             }
         }
-        let status = response.status();
-        let body = match String::from_utf8(body) {
-            Ok(body) => body,
-            Err(_) if !status.is_success() => String::new(),
-            Err(_) => return Err(self.no_s3(call, "it is not UTF-8")),
-        };
-        Ok(Answer {
-            status,
-            headers: std::mem::take(response.headers_mut()),
-            body,
-            signer,
-        })
+        Ok(body)
     }
 
-    /// Where a call goes, proved to arrive as meant.
-    fn url(&self, call: &Call<'_>) -> Result<reqwest::Url> {
+    /// Where a call goes.
+    fn url(&self, call: &Call<'_>) -> Result<String> {
         let address = address(&self.0.endpoint, call.region, call.bucket);
         let key = call.key.map(encode_path).unwrap_or_default();
         let path = format!("{}/{key}", encode_path(&address.path));
@@ -178,11 +219,17 @@ impl Source {
             url.push('=');
             url.push_str(&encode_query(value));
         }
-        addressable(&url, &path).map_err(|failure| call.about(&failure))
+        reqwest::Url::parse(&url).map_err(|error| {
+            Failure::give_up(
+                Reason::SourceRejected,
+                format!("{call}: the source's address is no URL: {error}"),
+            )
+        })?;
+        Ok(url)
     }
 
     /// [`Self::url`] for a URL that Azure will fetch.
-    fn fetch_url(&self, call: &Call<'_>) -> Result<reqwest::Url> {
+    fn fetch_url(&self, call: &Call<'_>) -> Result<String> {
         fetchable(call.key.unwrap_or_default()).map_err(|failure| call.about(&failure))?;
         self.url(call)
     }
@@ -226,10 +273,10 @@ impl Source {
         )
     }
 
-    fn unreachable(&self, call: &Call<'_>, error: reqwest::Error) -> Failure {
+    fn unreachable(&self, call: &Call<'_>, error: TransportError) -> Failure {
         let host = address(&self.0.endpoint, call.region, call.bucket).base;
         let what = format!("{call}: no answer from {host}");
-        let mut failure = if error.is_timeout() {
+        let mut failure = if error.timed_out && !error.connecting {
             let what = format!("{what} within {} s", TIMEOUT.as_secs());
             Failure::retry(Reason::SourceUnavailable, what).perhaps()
         } else {
@@ -260,7 +307,7 @@ fn header_map(given: &[(&str, &str)], signing: &[(String, String)]) -> Result<He
                 "the AWS credentials hold characters that no header can: check AWS_SESSION_TOKEN",
             ));
         };
-        value.set_sensitive(name == "authorization" || name == "x-amz-security-token");
+        value.set_sensitive(SECRET.contains(&name.as_str()));
         headers.insert(name, value);
     }
     Ok(headers)

@@ -1,19 +1,25 @@
 //! Objects: pages of them, one's properties, and a URL to fetch one by.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::Method;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::source::encoding::encode_query;
 use crate::source::list::{self, ObjectPage, S3Object, service_error};
 use crate::source::sign::{PresignedUrl, Scope};
 
 use super::buckets::no_progress;
 use super::head::ObjectHead;
-use super::{BucketRef, Call, Source};
+use super::{Answer, BucketRef, Call, Source};
+use crate::http::Incoming;
 
 /// The longest copy source Azure accepts (Put Block From URL: `x-ms-copy-source`, 2 KiB).
 const LONGEST_URL: usize = 2048;
+
+/// More than a signature adds to a URL beside the session token, in bytes.
+const SIGNATURE: usize = 512;
 
 /// What S3 gives at most in a page; asked for none, it would call the listing complete.
 const MAX_KEYS: u16 = 1000;
@@ -132,13 +138,14 @@ impl Source {
         Ok(page)
     }
 
-    /// An object's properties, from one HEAD.
+    /// An object's properties, from one HEAD; from a second one with the customer's key where the
+    /// first is refused and there is one.
     ///
     /// A HEAD is refused without a word of explanation; then one byte of the object is asked for,
     /// whose refusal has a code.
     ///
     /// # Errors
-    /// [`Reason::SourceUnaddressable`] for a key that no URL can carry; others as for any call.
+    /// As for any call.
     pub async fn head(
         &self,
         bucket: &BucketRef,
@@ -147,16 +154,25 @@ impl Source {
     ) -> Result<ObjectHead> {
         let version = version.map(|version| ("versionId", version));
         let call = Call {
-            method: Method::HEAD,
-            bucket: Some(&bucket.name),
-            key: Some(key),
-            region: &bucket.region,
             query: version.as_slice(),
-            headers: &[("x-amz-checksum-mode", "ENABLED")],
+            headers: &[CHECKSUM],
+            ..object_call(Method::HEAD, bucket, key)
         };
         let answer = self.send(&call).await?;
         if answer.status.is_success() {
             return ObjectHead::read(&answer.headers).map_err(|failure| call.about(&failure));
+        }
+        if let (400, Some(customer)) = (answer.status.as_u16(), &self.0.customer_key) {
+            let [algorithm, shown, md5] = customer.headers();
+            let with_key = Call {
+                query: version.as_slice(),
+                headers: &[CHECKSUM, algorithm, shown, md5],
+                ..object_call(Method::HEAD, bucket, key)
+            };
+            let answer = self.send(&with_key).await?;
+            if answer.status.is_success() {
+                return ObjectHead::read(&answer.headers).map_err(|failure| call.about(&failure));
+            }
         }
         let mut error = list::ServiceError::default();
         if matches!(answer.status.as_u16(), 400 | 401 | 403) {
@@ -180,16 +196,113 @@ impl Source {
         }
     }
 
+    /// An object's tags (GetObjectTagging).
+    ///
+    /// # Errors
+    /// [`Reason::SourceDenied`] without `s3:GetObjectTagging`; others as for any call.
+    pub async fn tags(
+        &self,
+        bucket: &BucketRef,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Vec<(String, String)>> {
+        let mut query = vec![("tagging", "")];
+        query.extend(version.map(|version| ("versionId", version)));
+        let call = Call {
+            query: &query,
+            ..object_call(Method::GET, bucket, key)
+        };
+        let answer = self.ask(&call).await?;
+        list::tags(&answer.body).map_err(|unexpected| self.unexpected(&call, &answer, unexpected))
+    }
+
+    /// Begins to read bytes `range` of an object through this process; the whole may take `limit`.
+    /// With `head` as it was looked at before, an object that has changed since is refused.
+    ///
+    /// # Errors
+    /// [`Reason::SourceChanged`] (worth a retry): it is another object now. Others as for any call.
+    pub async fn read(
+        &self,
+        bucket: &BucketRef,
+        key: &str,
+        head: &ObjectHead,
+        range: Range<u64>,
+        limit: Duration,
+    ) -> Result<Incoming> {
+        let version = head
+            .version
+            .as_deref()
+            .map(|version| ("versionId", version));
+        let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+        let etag = head.etag.as_ref().map(|etag| format!("\"{etag}\""));
+        let mut headers = Vec::new();
+        if !range.is_empty() {
+            headers.push(("range", bytes.as_str()));
+        }
+        if let Some(etag) = &etag {
+            headers.push(("if-match", etag));
+        }
+        if let (true, Some(customer)) = (head.customer_key, &self.0.customer_key) {
+            headers.extend(customer.headers());
+        }
+        let call = Call {
+            query: version.as_slice(),
+            headers: &headers,
+            ..object_call(Method::GET, bucket, key)
+        };
+        let (mut response, signer) = self.begin(&call, limit).await?;
+        match response.status.as_u16() {
+            200 if range.is_empty() || range.start == 0 && range.end == head.size => Ok(response),
+            206 if !range.is_empty() => Ok(response),
+            412 => Err(Failure::retry(
+                Reason::SourceChanged,
+                format!("{call}: the object has changed since it was looked at"),
+            )),
+            status if response.status.is_success() => {
+                Err(self.no_s3(&call, &format!("HTTP {status} answers no such range")))
+            }
+            _ => {
+                let body = self.read_whole(&call, &mut response).await?;
+                let answer = Answer {
+                    status: response.status,
+                    headers: std::mem::take(&mut response.headers),
+                    body: String::from_utf8(body).unwrap_or_default(),
+                    signer,
+                };
+                let error = service_error(&answer.body).unwrap_or_default();
+                Err(self.refused(&call, &answer, error))
+            }
+        }
+    }
+
     /// Can Azure fetch the object by its key? Sends nothing.
     ///
     /// # Errors
-    /// [`Reason::SourceUnaddressable`] for a key that is rewritten on the way.
-    pub fn check_key(&self, bucket: &BucketRef, key: &str) -> Result<()> {
+    /// [`Reason::SourceUnaddressable`] for a key that is rewritten on the way, and
+    /// [`Reason::SourceUrlTooLong`].
+    pub async fn fetchable(
+        &self,
+        bucket: &BucketRef,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<()> {
+        let version = version.map(|version| ("versionId", version));
         let call = Call {
-            key: Some(key),
-            ..page_call(bucket)
+            query: version.as_slice(),
+            ..object_call(Method::GET, bucket, key)
         };
-        self.fetch_url(&call).map(drop)
+        let url = self.fetch_url(&call)?;
+        let signer = self.0.credentials.current().await?;
+        let token = signer.as_ref().and_then(|signer| signer.session_token());
+        let token = token.map_or(0, |token| encode_query(token).len());
+        if url.len() + token + SIGNATURE <= LONGEST_URL {
+            return Ok(());
+        }
+        let version = version.map(|(_, version)| version);
+        let lifetime = Duration::from_secs(60);
+        self.presign_get(bucket, key, version, lifetime)
+            .await
+            .map(drop)
     }
 
     /// A URL by which the object can be fetched, for `lifetime` or until the credentials end;
@@ -207,23 +320,19 @@ impl Source {
     ) -> Result<PresignedUrl> {
         let version = version.map(|version| ("versionId", version));
         let call = Call {
-            method: Method::GET,
-            bucket: Some(&bucket.name),
-            key: Some(key),
-            region: &bucket.region,
             query: version.as_slice(),
-            headers: &[],
+            ..object_call(Method::GET, bucket, key)
         };
         let url = self.fetch_url(&call)?;
         let signed = match &self.0.credentials.current().await? {
-            None => PresignedUrl::new(url.into()),
+            None => PresignedUrl::new(url),
             Some(credentials) => {
                 let scope = Scope {
                     credentials,
                     region: call.region,
                     now: self.0.clock.now(),
                 };
-                scope.presign(url.as_str(), lifetime)?
+                scope.presign(&url, lifetime)?
             }
         };
         let length = signed.expose().len();
@@ -232,11 +341,26 @@ impl Source {
                 Reason::SourceUrlTooLong,
                 format!(
                     "{call}: its presigned URL has {length} bytes, Azure accepts {LONGEST_URL}: \
-                     shorten the key, or use credentials without a long session token"
+                     let it be relayed (--relay=auto), shorten the key, or use credentials without \
+                     a long session token"
                 ),
             ));
         }
         Ok(signed)
+    }
+}
+
+/// Asks for the checksum S3 keeps.
+const CHECKSUM: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+
+fn object_call<'a>(method: Method, bucket: &'a BucketRef, key: &'a str) -> Call<'a> {
+    Call {
+        method,
+        bucket: Some(&bucket.name),
+        key: Some(key),
+        region: &bucket.region,
+        query: &[],
+        headers: &[],
     }
 }
 

@@ -181,6 +181,11 @@ impl Renewed {
 }
 
 impl Snapshot {
+    /// The session token; its length is a large part of a presigned URL's.
+    pub(super) fn session_token(&self) -> Option<&str> {
+        self.0.keys.session_token()
+    }
+
     fn new(keys: Keys) -> Self {
         let identity = keys.clone().into();
         Self(Arc::new(Signer { keys, identity }))

@@ -118,6 +118,20 @@ pub fn location(body: &str) -> Result<String, Unexpected> {
     }
 }
 
+/// Reads an answer to GetObjectTagging: keys and values.
+///
+/// # Errors
+/// See [`Unexpected`].
+pub fn tags(body: &str) -> Result<Vec<(String, String)>, Unexpected> {
+    match xml::read(body) {
+        Ok(Answer::Tagging(tagging)) => {
+            let tags = tagging.set.tags.into_iter();
+            Ok(tags.map(|tag| (tag.key, tag.value)).collect())
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Reads an answer to ListObjectsV2.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ pub(super) enum Answer {
     ListAllMyBucketsResult(Buckets),
     ListBucketResult(Listing),
     LocationConstraint(Location),
+    Tagging(Tagging),
     Error(ServiceError),
     #[serde(other)]
     Other,
@@ -50,6 +51,26 @@ pub(super) struct Bucket {
     pub(super) name: String,
     #[serde(rename = "BucketRegion")]
     pub(super) region: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Tagging {
+    #[serde(rename = "TagSet")]
+    pub(super) set: TagSet,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TagSet {
+    #[serde(rename = "Tag", default)]
+    pub(super) tags: Vec<Tag>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Tag {
+    #[serde(rename = "Key")]
+    pub(super) key: String,
+    #[serde(rename = "Value", default)]
+    pub(super) value: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,6 +11,7 @@ mod tests;
 use std::fmt;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::filter::Glob;
 use crate::job::SourceEndpoint;
 use crate::source::encoding::{decode, encode_path, encode_query};
 use crate::source::region::{self, AWS, suffix_of};
@@ -56,9 +57,9 @@ pub enum Level {
     },
 }
 
-/// A glob over bucket names: `*`, `?` and `[…]`.
+/// A glob over bucket names, with the meaning that patterns of keys have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BucketPattern(glob::Pattern);
+pub struct BucketPattern(Glob);
 
 impl BucketPattern {
     /// Reads a pattern.
@@ -66,13 +67,9 @@ impl BucketPattern {
     /// # Errors
     /// Malformed brackets.
     pub fn new(text: &str) -> Result<Self> {
-        let mut single = text.replace("[^", "[!");
-        while single.contains("**") {
-            single = single.replace("**", "*");
-        }
-        glob::Pattern::new(&single)
+        Glob::new(text)
             .map(Self)
-            .map_err(|error| refuse(&format!("bucket pattern {text}: {}", error.msg)))
+            .map_err(|error| refuse(&format!("bucket pattern {text}: {error}")))
     }
 
     /// Does the bucket's name match?

@@ -7,8 +7,10 @@ use blobfleet::board;
 use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
 use blobfleet::broker::{Broker, Queue};
 use blobfleet::job::JobId;
-use blobfleet::message::{Envelope, Headers};
+use blobfleet::message::{Envelope, Headers, JobEvent};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
 use super::run::{Running, World};
 use crate::rabbitmq::{self, Node};
@@ -216,5 +218,51 @@ async fn messages_of_a_newer_version_stop_a_role_and_stay() {
         let ended = fleet.world.ended(line, fleet.role(line)).await;
         assert_eq!(ended.code, Some(1), "{line}: {ended:?}");
         assert!(ended.error().contains("upgrade it"), "{line}: {ended:?}");
+    }
+}
+
+/// Whoever waits for a job is told that no reporter is there, and what to do; done, the job ends.
+#[tokio::test]
+async fn a_job_that_no_reporter_takes_is_told_of() {
+    let fleet = Fleet::start().await;
+    let id = "lost-ledger".to_owned();
+    let other = JobEvent::Ledger { id };
+    board::append(&*fleet.broker, None, &other).await.unwrap();
+    let refused = fleet.world.ended("reporter", fleet.role("reporter")).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for part in ["lost-ledger", "--adopt"] {
+        assert!(refused.error().contains(part), "{part}: {refused:?}");
+    }
+
+    let wait = format!("{SUBMIT} --wait --broker {}", fleet.node.url());
+    let mut lister = fleet.world.command(&wait, &[], fleet.home.path());
+    let mut lister = lister.spawn().unwrap();
+    let mut lines = BufReader::new(lister.stderr.take().unwrap()).lines();
+    let told = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it is told");
+            if line.contains("WARN") {
+                return line;
+            }
+        }
+    };
+    let told = timeout(Duration::from_secs(120), told).await.unwrap();
+    for part in ["no reporter is at work", "start one", "--adopt"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let adopting = fleet.role("reporter --adopt");
+    let copier = fleet.role("copier");
+    let ended = async { while lines.next_line().await.unwrap().is_some() {} };
+    timeout(Duration::from_secs(120), ended).await.unwrap();
+    let ended = lister.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let blobs = fleet.world.cloud.blobs(simcloud::ACCOUNT);
+    let objects = fleet.world.cloud.objects("photos");
+    assert_eq!(blobs.len(), objects.len());
+    for ((key, content), (_, blob)) in objects.iter().zip(&blobs) {
+        assert!(*key == blob.name && blob.equals(content), "{key}");
+    }
+    for (line, running) in [("copier", copier), ("reporter", adopting)] {
+        fleet.stopped(line, running).await;
     }
 }

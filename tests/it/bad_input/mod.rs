@@ -3,6 +3,7 @@
 
 mod fleet;
 mod jobs;
+mod lists;
 pub(crate) mod run;
 mod secrets;
 mod table;

@@ -21,7 +21,9 @@ pub(super) struct Endpoint {
     now: SystemTime,
     /// Azurite 3.35 departs from the reference pages: it knows no CRC64 (3.37 does, and answers
     /// as the stand-in), gives committed blobs an MD5 nobody asked for, names none
-    /// of a block and calls a wrong one InvalidOperation, and keeps uncommitted blocks over Put Blob.
+    /// of a block and calls a wrong one InvalidOperation, keeps uncommitted blocks over Put Blob,
+    /// has no code of its own for tags of wrong characters, and tells of the account's hierarchy
+    /// only where the account itself is asked.
     pub(super) exact: bool,
     /// What ends with it.
     _server: Box<dyn Any>,

@@ -15,11 +15,6 @@ use crate::harness::{Finished, World};
 
 /// S3's limit on keys, in bytes of UTF-8.
 const LONGEST_KEY: usize = 1024;
-/// A presigned URL without its key is longer than `2048 - FITS`, and shorter than
-/// `2048 - FITS_SURELY`.
-const FITS: usize = 1_800;
-const FITS_SURELY: usize = 1_500;
-
 type Metadata = BTreeMap<String, String>;
 
 /// What URLs, XML, paths and file systems treat specially.
@@ -95,24 +90,14 @@ async fn copied(objects: &BTreeMap<String, Metadata>) -> (World, Finished) {
 /// Is the reason true of the key?
 fn deserved(key: &str, reason: &str) -> bool {
     let rewritten = key.contains('\\') || key.split('/').any(|segment| segment.ends_with('.'));
-    let encoded: usize = key
-        .bytes()
-        .map(|byte| match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' => 1,
-            _ if byte.is_ascii_alphanumeric() => 1,
-            _ => 3,
-        })
-        .sum();
     let unheard_of = |c: char| {
         c.is_control()
             || matches!(c, '\u{fdd1}'..='\u{fdef}' | '\u{fff0}'..='\u{ffff}')
             || u32::from(c) & 0xfffe == 0xfffe
     };
     match reason {
-        "source_unaddressable" => rewritten,
-        "source_url_too_long" => encoded > FITS_SURELY,
-        "name_rejected" => key.split('/').count() > 254 || key.chars().any(unheard_of),
-        "" => !rewritten && encoded <= FITS,
+        "name_rejected" => rewritten || key.split('/').count() > 254 || key.chars().any(unheard_of),
+        "" => !rewritten,
         _ => false,
     }
 }

@@ -1,52 +1,51 @@
-//! Hands out credentials of three seconds for both clouds: a container agent, STS, the instance's
-//! metadata and Entra ID; and a proxy by which the clouds' real names lead to the stand-ins.
+//! Hands out credentials of three seconds for both clouds: a container agent, STS, single sign-on
+//! and the metadata of both clouds' machines.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::http::{Method, Uri};
-use rcgen::CertifiedKey;
-use serde_json::json;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use simcloud::{ACCOUNT, SimCloud};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
 
 use crate::bad_input::run::World;
 
 /// How long a credential lives.
-const LIFE: Duration = Duration::from_secs(3);
-/// Who issues Entra ID's tokens.
-const ENTRA: &str = "login.microsoftonline.com";
+pub(super) const LIFE: Duration = Duration::from_secs(3);
 
 /// Serves until the test ends.
 #[derive(Debug)]
 pub(super) struct Issuer {
     pub(super) url: String,
-    pub(super) proxy: String,
-    /// The authority behind the proxy's `login.microsoftonline.com`.
-    pub(super) root: String,
-    mint: Arc<Mint>,
+    pub(super) mint: Arc<Mint>,
 }
 
 /// Makes credentials and tells the clouds of them.
 #[derive(Debug)]
-struct Mint {
+pub(super) struct Mint {
     cloud: Weak<SimCloud>,
     issued: AtomicUsize,
+    sign_on: Mutex<SignOn>,
+}
+
+/// Who is signed on: by the last of so many tokens, until its end.
+#[derive(Debug)]
+struct SignOn {
+    number: usize,
+    end: SystemTime,
 }
 
 struct Session {
     key: String,
     secret: String,
     token: String,
-    end: String,
+    end: OffsetDateTime,
 }
 
 impl Issuer {
@@ -54,44 +53,22 @@ impl Issuer {
         let mint = Arc::new(Mint {
             cloud: Arc::downgrade(&world.cloud),
             issued: AtomicUsize::new(0),
+            sign_on: Mutex::new(SignOn {
+                number: 0,
+                end: SystemTime::UNIX_EPOCH,
+            }),
         });
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", plain.local_addr().unwrap());
         let served = mint.clone();
-        let answer = move |method: Method, uri: Uri, body: String| {
+        let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: String| {
             let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
-            std::future::ready((ttl, served.answer(&method, &uri, &body)))
+            let answer = served.answer(&method, &uri, &headers, &body);
+            std::future::ready((ttl, answer))
         };
         let app = Router::new().fallback(answer);
         tokio::spawn(async move { axum::serve(plain, app).await });
-
-        let made = rcgen::generate_simple_self_signed([ENTRA.to_owned()]).unwrap();
-        let root = made.cert.pem();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = format!("http://{}", listener.local_addr().unwrap());
-        let acceptor = acceptor(&made);
-        let (clouds, entra) = (world.cloud.tls_address(), mint.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, entra) = (acceptor.clone(), entra.clone());
-                tokio::spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    let host = connect(&mut stream).await?;
-                    if host == ENTRA {
-                        return entra.issue_over(acceptor.accept(stream).await?).await;
-                    }
-                    let mut cloud = TcpStream::connect(clouds.unwrap()).await?;
-                    tokio::io::copy_bidirectional(&mut stream, &mut cloud).await?;
-                    Ok(())
-                });
-            }
-        });
-        Self {
-            url,
-            proxy,
-            root,
-            mint,
-        }
+        Self { url, mint }
     }
 
     /// How many credentials there were.
@@ -105,31 +82,13 @@ impl Issuer {
     }
 }
 
-/// Reads a CONNECT to its end and says yes; gives the host.
-async fn connect(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-    let host = head.strip_prefix("CONNECT ").unwrap().split(':').next();
-    Ok(host.unwrap().to_owned())
-}
-
-fn acceptor(made: &CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key);
-    TlsAcceptor::from(Arc::new(config.unwrap()))
-}
-
 impl Mint {
+    fn end(&self) -> SystemTime {
+        self.cloud.upgrade().unwrap().now() + LIFE
+    }
+
     fn next(&self) -> (usize, SystemTime) {
-        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
-        (number, self.cloud.upgrade().unwrap().now() + LIFE)
+        (self.issued.fetch_add(1, Ordering::SeqCst) + 1, self.end())
     }
 
     fn session(&self) -> Session {
@@ -138,14 +97,15 @@ impl Mint {
             key: format!("ASIA{number}"),
             secret: format!("SECRET-OF-{number}"),
             token: format!("TOKEN-OF-{number}"),
-            end: OffsetDateTime::from(end).format(&Rfc3339).unwrap(),
+            end: end.into(),
         };
         let cloud = self.cloud.upgrade().unwrap();
         cloud.add_session_key(&session.key, &session.secret, &session.token, end);
         session
     }
 
-    fn bearer(&self) -> (String, OffsetDateTime) {
+    /// A token for the storage account.
+    pub(super) fn bearer(&self) -> (String, OffsetDateTime) {
         let (number, end) = self.next();
         let token = format!("TOKEN-OF-{number}");
         self.cloud
@@ -155,61 +115,75 @@ impl Mint {
         (token, end.into())
     }
 
-    fn answer(&self, method: &Method, uri: &Uri, body: &str) -> String {
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &str) -> Response {
         match (method.as_str(), uri.path()) {
             ("GET", "/agent" | "/latest/meta-data/iam/security-credentials/mover") => {
                 self.session().json()
             }
             ("GET", "/process") => self.session().json(),
-            ("PUT", "/latest/api/token") => "metadata-token".to_owned(),
-            ("GET", "/latest/meta-data/iam/security-credentials/") => "mover".to_owned(),
-            ("POST", "/sts" | "/sts/") => self.session().xml(body),
+            ("PUT", "/latest/api/token") => "metadata-token".into_response(),
+            ("GET", "/latest/meta-data/iam/security-credentials/") => "mover".into_response(),
+            ("POST", "/sts" | "/sts/") => self.session().xml(body).into_response(),
+            ("POST", "/token") => self.sign_on(&serde_json::from_str(body).unwrap()),
+            ("GET", "/federation/credentials") => {
+                self.signed_on(headers["x-amz-sso_bearer_token"].to_str().unwrap());
+                assert!(uri.query().unwrap().contains("role_name=mover"), "{uri}");
+                self.session().portal()
+            }
             ("GET", "/metadata/identity/oauth2/token") => {
                 let (token, end) = self.bearer();
-                json!({"access_token": token, "expires_on": end.unix_timestamp().to_string(),
-                       "token_type": "Bearer", "resource": "r"})
-                .to_string()
+                answer(&json!({
+                    "access_token": token, "expires_on": end.unix_timestamp().to_string(),
+                    "token_type": "Bearer", "resource": "r",
+                }))
             }
             other => panic!("{other:?}"),
         }
     }
 
-    /// One token for one request.
-    async fn issue_over<S>(&self, mut stream: S) -> std::io::Result<()>
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    {
-        let mut asked = vec![0; 16 * 1024];
-        let mut length = 0;
-        while !String::from_utf8_lossy(&asked[..length]).contains("client_secret=S3CR3T") {
-            match stream.read(&mut asked[length..]).await? {
-                0 => return Ok(()),
-                more => length += more,
-            }
-        }
-        let (token, _) = self.bearer();
-        let body = json!({"access_token": token, "expires_in": LIFE.as_secs(),
-                          "token_type": "Bearer"})
-        .to_string();
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await
+    /// Takes each refresh token once.
+    fn sign_on(&self, asked: &Value) -> Response {
+        let mut last = self.sign_on.lock().unwrap();
+        let expected = json!({
+            "clientId": "cli", "clientSecret": "S3CR3T", "grantType": "refresh_token",
+            "refreshToken": format!("S3CR3T-{}", last.number),
+        });
+        assert_eq!(*asked, expected);
+        *last = SignOn {
+            number: last.number + 1,
+            end: self.end(),
+        };
+        answer(&json!({
+            "accessToken": format!("TOKEN-OF-SIGN-ON-{}", last.number), "tokenType": "Bearer",
+            "refreshToken": format!("S3CR3T-{}", last.number), "expiresIn": LIFE.as_secs(),
+        }))
+    }
+
+    fn signed_on(&self, token: &str) {
+        let last = self.sign_on.lock().unwrap();
+        assert_eq!(token, format!("TOKEN-OF-SIGN-ON-{}", last.number));
+        assert!(self.cloud.upgrade().unwrap().now() < last.end, "{last:?}");
     }
 }
 
 impl Session {
     /// As agents, processes and the metadata service write it.
-    fn json(&self) -> String {
-        json!({
+    fn json(&self) -> Response {
+        answer(&json!({
             "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z",
             "Version": 1, "AccessKeyId": self.key, "SecretAccessKey": self.secret,
-            "Token": self.token, "SessionToken": self.token, "Expiration": self.end,
-        })
-        .to_string()
+            "Token": self.token, "SessionToken": self.token,
+            "Expiration": self.end.format(&Rfc3339).unwrap(),
+        }))
+    }
+
+    /// As the portal of single sign-on writes it.
+    fn portal(&self) -> Response {
+        let end = self.end.unix_timestamp_nanos() / 1_000_000;
+        answer(&json!({"roleCredentials": {
+            "accessKeyId": self.key, "secretAccessKey": self.secret,
+            "sessionToken": self.token, "expiration": i64::try_from(end).unwrap(),
+        }}))
     }
 
     /// As STS writes it.
@@ -219,11 +193,9 @@ impl Session {
             false => "AssumeRole",
         };
         let Self {
-            key,
-            secret,
-            token,
-            end,
+            key, secret, token, ..
         } = self;
+        let end = self.end.format(&Rfc3339).unwrap();
         format!(
             "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
              <{action}Result><AssumedRoleUser><AssumedRoleId>R:s</AssumedRoleId>\
@@ -233,4 +205,8 @@ impl Session {
              </{action}Result></{action}Response>"
         )
     }
+}
+
+fn answer(body: &Value) -> Response {
+    ([("content-type", "application/json")], body.to_string()).into_response()
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
 use simcloud::ACCOUNT;
 
 use super::{blob, block, check_blob, list, put, with_box};
@@ -68,6 +69,24 @@ async fn writes_and_blocks() {
             "Md5Mismatch",
         ),
         (
+            "an MD5 that is none",
+            blob("blob").header("content-md5", "AAAA"),
+            400,
+            "InvalidMd5",
+        ),
+        (
+            "wrong MD5 to be stored",
+            blob("blob").header("x-ms-blob-content-md5", &STANDARD.encode([1; 16])),
+            400,
+            "Md5Mismatch",
+        ),
+        (
+            "a CRC that is none",
+            blob("blob").header("x-ms-content-crc64", "AAAA"),
+            400,
+            "InvalidHeaderValue",
+        ),
+        (
             "wrong CRC",
             blob("blob").header("x-ms-content-crc64", "AAAAAAAAAAA="),
             400,
@@ -106,6 +125,27 @@ async fn writes_and_blocks() {
             "NotImplemented",
         ),
         ("a block", block("one", 3), 201, ""),
+        ("an empty block", block("one", 0), 400, "InvalidHeaderValue"),
+        (
+            "a block of a wrong MD5",
+            block("one", 3).header("content-md5", &STANDARD.encode([1; 16])),
+            400,
+            "Md5Mismatch",
+        ),
+        (
+            "a block of a wrong CRC",
+            block("one", 3).header("x-ms-content-crc64", "AAAAAAAAAAA="),
+            400,
+            "Crc64Mismatch",
+        ),
+        (
+            "a block with both sums",
+            block("one", 3)
+                .header("content-md5", "AA==")
+                .header("x-ms-content-crc64", "AA=="),
+            400,
+            "BothCrc64AndMd5HeaderPresent",
+        ),
         (
             "a block id of another length",
             block("three", 3),
@@ -161,6 +201,33 @@ async fn writes_and_blocks() {
             put("/box/blob?comp=blocklist").body(b"<Blocks/>"),
             400,
             "InvalidXmlDocument",
+        ),
+        (
+            "a list with the blob's CRC",
+            list(&["one"]).header(
+                "x-ms-content-crc64",
+                &simcloud::azure_base64(simcloud::crc64(b"xxx")),
+            ),
+            400,
+            "Crc64Mismatch",
+        ),
+        (
+            "a list with the blob's MD5",
+            list(&["one"]).header("content-md5", &STANDARD.encode(Md5::digest(b"xxx"))),
+            400,
+            "Md5Mismatch",
+        ),
+        (
+            "a list only if missing",
+            list(&["one"]).header("if-none-match", "*"),
+            409,
+            "BlobAlreadyExists",
+        ),
+        (
+            "a list only for another state",
+            list(&["one"]).header("if-match", "\"0x1\""),
+            412,
+            "ConditionNotMet",
         ),
         ("the right list", list(&["one"]), 201, ""),
         (

@@ -115,6 +115,18 @@ async fn copy_sources() {
             "BlobAlreadyExists",
         ),
         (
+            "only if it is another",
+            from_url(&good).header("if-match", "\"0x1\""),
+            412,
+            "ConditionNotMet",
+        ),
+        (
+            "a condition on a block",
+            block_from_url(&good).header("if-match", "*"),
+            400,
+            "ConditionHeadersNotSupported",
+        ),
+        (
             "a condition on the source",
             from_url(&good).header("x-ms-source-if-match", "\"a\""),
             501,

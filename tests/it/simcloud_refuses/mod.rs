@@ -3,11 +3,19 @@
 
 mod blob_blocks;
 mod blob_copies;
+mod blob_hierarchy;
 mod blob_keys;
 mod blob_names;
+mod blob_tags;
+mod blob_tiers;
+mod s3_archived;
+mod s3_customer_keys;
+mod s3_objects;
+mod s3_paths;
 mod s3_presigned;
 mod s3_regions;
 mod s3_signed;
+mod s3_versions;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -67,6 +75,12 @@ fn session(cloud: &SimCloud) -> AwsSigner {
 /// A call with the host header that is to be signed.
 fn call(cloud: &SimCloud, method: &str, target: &str) -> Call {
     Call::new(method, target).header("host", &address(&cloud.s3_url()))
+}
+
+/// Signs a call to S3 and sends it.
+async fn signed(cloud: &SimCloud, call: Call) -> Answer {
+    let call = signer(cloud).sign(call);
+    call.send(&address(&cloud.s3_url())).await
 }
 
 /// Sends a call to S3 and gives status and code (of HEAD, which has no body, status alone).

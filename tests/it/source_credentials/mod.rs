@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use blobfleet::clock::Clock;
 use blobfleet::failure::Remedy;
-use blobfleet::http::{Roots, client};
+use blobfleet::http::{Roots, Transport};
 use blobfleet::job::SourceEndpoint;
 use blobfleet::source::client::{BucketRef, Source};
 use blobfleet::source::credentials::Credentials;
@@ -32,12 +32,12 @@ async fn child() {
         return;
     };
     let clock = Clock::system();
-    let http = client(&Roots::Only(Vec::new()), Duration::from_secs(20)).unwrap();
+    let http = Transport::new(&Roots::Only(Vec::new()), Duration::from_secs(20)).unwrap();
     let source = Source::new(
         SourceEndpoint::Custom {
             url: url.into_string().unwrap(),
         },
-        Credentials::from_chain("us-east-1", http.clone(), clock.clone()),
+        Credentials::from_chain("us-east-1", http.usual().clone(), clock.clone()),
         http,
         clock,
     );

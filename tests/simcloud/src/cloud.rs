@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::blob::grant::Grant;
 use crate::blob::sas;
-use crate::blob::store::{Account, Container};
+use crate::blob::store::{Account, Container, Token};
 use crate::clock::unix_millis;
 use crate::config::Config;
 use crate::content::mix;
@@ -186,6 +187,7 @@ impl SimCloud {
             created: unix_millis(self.now()),
             public: false,
             keys,
+            older: Default::default(),
         };
         lock(&self.state.s3).buckets.insert(name.to_owned(), bucket);
     }
@@ -197,7 +199,8 @@ impl SimCloud {
         }
     }
 
-    /// Puts an object. Of a bucket that does not exist, or of a series, nothing is put.
+    /// Puts an object. One of another version that was there is kept, and can be asked for by its
+    /// id. Of a bucket that does not exist, or of a series, nothing is put.
     pub fn put_object(&self, bucket: &str, key: &str, object: Object) {
         self.put_objects(bucket, [(key.to_owned(), object)]);
     }
@@ -208,19 +211,24 @@ impl SimCloud {
         let objects = objects.into_iter();
         let stored = objects.map(|(key, object)| (key.into(), Stored::new(object, now)));
         let stored: Vec<(Box<str>, Stored)> = stored.collect();
-        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
-            && let Keys::Stored(keys) = &mut bucket.keys
-        {
-            keys.extend(stored);
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            for (key, stored) in stored {
+                bucket.put(key, stored);
+            }
         }
     }
 
-    /// Removes an object.
+    /// Deletes an object. A version that has an id is no longer listed, but can be asked for.
     pub fn delete_object(&self, bucket: &str, key: &str) {
-        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket)
-            && let Keys::Stored(keys) = &mut bucket.keys
-        {
-            keys.remove(key);
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.delete(key);
+        }
+    }
+
+    /// Deletes one version of an object for good; the one before it is listed again.
+    pub fn delete_version(&self, bucket: &str, key: &str, version: &str) {
+        if let Some(bucket) = lock(&self.state.s3).buckets.get_mut(bucket) {
+            bucket.delete_version(key, version);
         }
     }
 
@@ -229,7 +237,8 @@ impl SimCloud {
         self.insert_account(name, false);
     }
 
-    /// A storage account with a hierarchical namespace, as Get Account Information tells it.
+    /// A storage account with a hierarchical namespace, as Get Account Information tells it:
+    /// blobs lie in directories, and no path is both.
     pub fn add_hierarchical_account(&self, name: &str) {
         self.insert_account(name, true);
     }
@@ -280,10 +289,22 @@ impl SimCloud {
         sas::container_sas(account, container, &key, permissions, expiry)
     }
 
-    /// A bearer token that is good for everything in an account until `end`.
+    /// A bearer token that is good for everything in an account until `end`: the role Storage
+    /// Blob Data Owner.
     pub fn add_token(&self, account: &str, token: &str, end: SystemTime) {
+        self.insert_token(account, token, Grant::Full, end);
+    }
+
+    /// A bearer token as that of [`add_token`](Self::add_token), but without the right to index
+    /// tags, which the role Storage Blob Data Contributor is not known to have.
+    pub fn add_token_without_tags(&self, account: &str, token: &str, end: SystemTime) {
+        self.insert_token(account, token, Grant::AllButTags, end);
+    }
+
+    fn insert_token(&self, account: &str, token: &str, grant: Grant, end: SystemTime) {
         if let Some(account) = lock(&self.state.blob).accounts.get_mut(account) {
-            account.tokens.insert(token.to_owned(), end);
+            let granted = Token { grant, end };
+            account.tokens.insert(token.to_owned(), granted);
         }
     }
 
@@ -291,11 +312,22 @@ impl SimCloud {
     pub fn add_container(&self, account: &str, container: &str) {
         let stamp = self.state.stamp();
         if let Some(account) = lock(&self.state.blob).accounts.get_mut(account) {
+            let hierarchical = account.hierarchical;
             let container = account.containers.entry(container.to_owned());
             container.or_insert_with(|| Container {
                 stamp,
+                hierarchical,
                 ..Container::default()
             });
+        }
+    }
+
+    /// A directory, and those it lies in, as if made by the Data Lake service. In an account
+    /// without a hierarchical namespace nothing is made.
+    pub fn add_directory(&self, account: &str, container: &str, path: &str) {
+        let stamp = self.state.stamp();
+        if let Ok(container) = lock(&self.state.blob).container(account, container) {
+            container.make_parents(&format!("{path}/"), stamp);
         }
     }
 }

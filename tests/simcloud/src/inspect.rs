@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::blob::store::{Blob, Committed};
+use crate::blob::store::{Blob, Committed, Origin};
 use crate::cloud::SimCloud;
 use crate::content::Content;
 use crate::crc;
@@ -31,10 +31,12 @@ pub struct BlobView {
     pub headers: Vec<(&'static str, String)>,
     /// In the order of names, which are lower-case.
     pub metadata: Vec<(String, String)>,
-    /// Index tags as sent.
-    pub tags: Option<String>,
+    /// Index tags, in the order of keys.
+    pub tags: Vec<(String, String)>,
     /// The access tier, if one was set.
     pub tier: Option<String>,
+    /// Whether the service fetched the bytes or requests brought them.
+    pub origin: Origin,
     /// With its quotes.
     pub etag: String,
     /// Ids (decoded) and lengths of the committed blocks; empty for whole blobs.
@@ -59,6 +61,7 @@ impl BlobView {
             metadata: committed.metadata.clone(),
             tags: committed.tags.clone(),
             tier: committed.tier.clone(),
+            origin: committed.origin,
             etag: committed.stamp.etag(),
             blocks: committed
                 .blocks
@@ -139,6 +142,16 @@ impl SimCloud {
             .into_iter()
             .flatten()
             .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// The directories of a container, in the order of their paths.
+    pub fn directories(&self, account: &str, container: &str) -> Vec<String> {
+        let mut store = lock(&self.state.blob);
+        let container = store.container(account, container).ok();
+        let directories = container.into_iter().flat_map(|one| one.directories.keys());
+        directories
+            .map(|path| path.trim_end_matches('/').to_owned())
             .collect()
     }
 

@@ -41,6 +41,7 @@ mod tls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use blob::store::Origin;
 pub use cloud::{ACCESS_KEY, ACCOUNT, SECRET_KEY, SimCloud};
 pub use config::{Config, Fetch, Keep, Ports};
 pub use content::Content;

@@ -33,6 +33,8 @@ kinds! {
     HeadObject,
     /// S3: bytes of an object.
     GetObject,
+    /// S3: tags of an object.
+    GetObjectTagging,
     /// Blob: all containers.
     ListContainers,
     /// Blob: settings of the service.
@@ -69,12 +71,16 @@ kinds! {
     SetBlobMetadata,
     /// Blob: replaces the properties.
     SetBlobProperties,
+    /// Blob: index tags of a blob.
+    GetBlobTags,
+    /// Blob: replaces the index tags.
+    SetBlobTags,
 }
 
 impl OpKind {
     /// Whether it is one of S3's.
     pub fn is_s3(self) -> bool {
-        self <= Self::GetObject
+        self <= Self::GetObjectTagging
     }
 }
 

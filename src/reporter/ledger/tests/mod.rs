@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::failure::Reason;
 use crate::job::{CopyOptions, JobStatus, Root, Scope, SourceEndpoint};
-use crate::message::{CopyId, Decided, Ending, KeyRange, Outcome, Page, RangeFailed};
+use crate::message::{CopyId, Decided, Ending, KeyRange, Notes, Outcome, Page, RangeFailed};
 use crate::reporter::book::JobAccount;
 
 const JOB: &str = "j-1";
@@ -46,6 +46,7 @@ fn spec() -> JobSpec {
 fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> Report {
     let ending = || Ending::Skipped {
         reason: "folder_marker".into(),
+        message: "nothing in it".into(),
     };
     Report::Page(Page {
         job: JobId::new(JOB),
@@ -85,6 +86,7 @@ fn outcome(list_task: u64, nonce: u64, index: u32, ok: bool) -> Outcome {
             Ending::Copied {
                 bytes: 5,
                 crc64: Some(7),
+                notes: Notes::default(),
             }
         } else {
             failed
@@ -147,6 +149,7 @@ proptest! {
             prop_assert_eq!(rows.len() as u64, totals.failed);
             let rows = ledger.endings(&JobId::new(JOB), EndingKind::Skipped, 1000).unwrap();
             prop_assert_eq!(rows.len() as u64, totals.skipped);
+            prop_assert!(rows.iter().all(|row| row.message == "nothing in it"));
             let before = account(&ledger).clone();
             let id = ledger.id().to_owned();
             drop(ledger);

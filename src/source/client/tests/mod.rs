@@ -10,7 +10,7 @@ use http::Response;
 
 use super::*;
 use crate::failure::Remedy;
-use crate::http::{Roots, client};
+use crate::http::{Roots, Transport};
 use crate::source::list::BucketEntry;
 
 use self::server::{Asked, Server, answer, error};
@@ -21,7 +21,7 @@ fn clock() -> Clock {
 
 fn source_with(url: &str, credentials: Credentials) -> Source {
     let endpoint = SourceEndpoint::Custom { url: url.into() };
-    let http = client(&Roots::Only(Vec::new()), Duration::from_secs(5)).unwrap();
+    let http = Transport::new(&Roots::Only(Vec::new()), Duration::from_secs(5)).unwrap();
     Source::new(endpoint, credentials, http, clock())
 }
 
@@ -43,7 +43,7 @@ fn amazon(credentials: Credentials) -> Source {
         fips: false,
         dualstack: false,
     };
-    let http = client(&Roots::Only(Vec::new()), Duration::from_secs(5)).unwrap();
+    let http = Transport::new(&Roots::Only(Vec::new()), Duration::from_secs(5)).unwrap();
     Source::new(endpoint, credentials, http, clock())
 }
 
@@ -152,26 +152,41 @@ async fn a_presigned_url_ends_no_later_than_its_credentials() {
 }
 
 #[tokio::test]
-async fn keys_no_url_can_carry_are_never_asked_for() {
-    let server = Server::start(|_| answer(200, &[("content-length", "0")], "")).await;
+async fn keys_no_url_library_can_carry_are_asked_for_as_they_are_but_never_by_azure() {
+    let server = Server::start(|_| answer(200, &[("content-length", "3")], "abc")).await;
     let source = source(&server.url);
     for key in ["a/../b", ".", "..", "./a", "a/.", "a/./b"] {
-        let head = source.head(&bucket(), key, None).await.unwrap_err();
+        let head = source.head(&bucket(), key, None).await.unwrap();
+        let limit = Duration::from_secs(9);
+        let read = source.read(&bucket(), key, &head, 0..3, limit).await;
+        let body = read.unwrap().chunk().await.unwrap().unwrap();
+        assert_eq!(&body[..], b"abc");
+        for asked in server.asked() {
+            assert_eq!(asked.path(), format!("/bkt/{key}"));
+            assert!(
+                asked
+                    .header("authorization")
+                    .starts_with("AWS4-HMAC-SHA256 ")
+            );
+        }
         let get = source
             .presign_get(&bucket(), key, None, Duration::from_secs(9))
             .await;
-        for failure in [head, get.unwrap_err()] {
+        let fetchable = source.fetchable(&bucket(), key, None).await;
+        for failure in [get.unwrap_err(), fetchable.unwrap_err()] {
             assert_eq!(failure.reason, Reason::SourceUnaddressable, "{key}");
             assert_eq!(failure.remedy, Remedy::GiveUp);
         }
     }
-    assert!(server.asked().is_empty());
     let long = "ü".repeat(512);
     source.head(&bucket(), &long, None).await.unwrap();
     let get = source
         .presign_get(&bucket(), &long, None, Duration::from_secs(9))
         .await;
     assert_eq!(get.unwrap_err().reason, Reason::SourceUrlTooLong);
+    let fetchable = source.fetchable(&bucket(), &long, None).await;
+    assert_eq!(fetchable.unwrap_err().reason, Reason::SourceUrlTooLong);
+    source.fetchable(&bucket(), "short", None).await.unwrap();
 }
 
 #[tokio::test]

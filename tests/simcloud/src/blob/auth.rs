@@ -47,7 +47,7 @@ pub(crate) fn authenticate(
 
 fn bearer(account: &Account, token: &str, now: SystemTime) -> Result<Grant, Refusal> {
     match account.tokens.get(token) {
-        Some(end) if *end > now => Ok(Grant::Full),
+        Some(token) if token.end > now => Ok(token.grant.clone()),
         found => Err(challenge(
             "InvalidAuthenticationInfo",
             "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
@@ -14,9 +13,10 @@ use md5::{Digest, Md5};
 use super::block_list::{Entry, Wanted, parse};
 use super::copy::CopySource;
 use super::grant::Grant;
-use super::request::{Request, text};
-use super::store::{Blob, Block, Committed, NamedBlock, Stamp, not_found};
-use super::write::{Draft, created, receive_block, set};
+use super::receive;
+use super::request::Request;
+use super::store::{Blob, Block, Committed, NamedBlock, Origin, Stamp, archived, not_found};
+use super::write::{Draft, created, set};
 use crate::body::Body;
 use crate::clock::http_date;
 use crate::conditions::Conditions;
@@ -41,8 +41,8 @@ pub(crate) async fn put_block(
 ) -> Result<Response<Body>, Refusal> {
     let id = block_id(request, parts)?;
     check_room(state, request, &id)?;
-    let ingested = receive_block(state, &parts.headers, body).await?;
-    stage(state, request, id, &ingested)?;
+    let ingested = receive::block(state, &parts.headers, body).await?;
+    stage(state, request, id, &ingested, Origin::Body)?;
     let mut response = staged();
     match ingested.md5 {
         Some(md5) => set(&mut response, "content-md5", &STANDARD.encode(md5)),
@@ -64,7 +64,7 @@ pub(crate) async fn put_block_from_url(
     let source = CopySource::read(request, &parts.headers)?;
     check_room(state, request, &id)?;
     let ingested = source.fetch(state).await?;
-    stage(state, request, id, &ingested)?;
+    stage(state, request, id, &ingested, Origin::Url)?;
     let mut response = staged();
     if source.tells_crc64() {
         let crc64 = crc::azure_base64(ingested.crc64);
@@ -108,6 +108,7 @@ fn block_id(request: &Request, parts: &Parts) -> Result<Box<[u8]>, Refusal> {
 fn check_room(state: &State, request: &Request, id: &[u8]) -> Result<(), Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
+    container.check_path(&request.name)?;
     match container.blobs.get(&request.name) {
         Some(blob) => may_stage(blob, id),
         None => Ok(()),
@@ -115,6 +116,13 @@ fn check_room(state: &State, request: &Request, id: &[u8]) -> Result<(), Refusal
 }
 
 fn may_stage(blob: &Blob, id: &[u8]) -> Result<(), Refusal> {
+    if blob
+        .committed
+        .as_ref()
+        .is_some_and(|blob| blob.is_archived())
+    {
+        return Err(archived());
+    }
     if blob
         .uncommitted
         .keys()
@@ -137,12 +145,15 @@ fn stage(
     request: &Request,
     id: Box<[u8]>,
     ingested: &Ingested,
+    origin: Origin,
 ) -> Result<(), Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
+    container.check_path(&request.name)?;
     let blob = container.blobs.entry(request.name.clone()).or_default();
     may_stage(blob, &id)?;
     let block = Block {
+        origin,
         length: ingested.length,
         crc64: ingested.crc64,
         data: ingested.data.clone(),
@@ -160,25 +171,12 @@ pub(crate) async fn put_block_list(
     grant: &Grant,
 ) -> Result<Response<Body>, Refusal> {
     let draft = Draft::read(&parts.headers)?;
-    let xml = Limited::new(body, LONGEST_LIST).collect().await;
-    let xml = xml
-        .map_err(|_| {
-            let message =
-                "The request body is too large and exceeds the maximum permissible limit.";
-            Refusal::new(413, "RequestBodyTooLarge", message)
-        })?
-        .to_bytes();
-    let md5: [u8; 16] = Md5::digest(&xml).into();
-    let given = text(&parts.headers, "content-md5").map(|given| STANDARD.decode(given));
-    if let Some(given) = given.and_then(Result::ok)
-        && given != md5
-    {
-        return Err(super::write::md5_mismatch(&given, &md5));
-    }
+    let xml = receive::document(&parts.headers, body, LONGEST_LIST).await?;
     let entries = parse(&xml)?;
     let stamp = commit(state, request, draft, grant, &entries)?;
     let mut response = created(&stamp);
     if parts.headers.contains_key("content-md5") {
+        let md5 = Md5::digest(&xml);
         set(&mut response, "content-md5", &STANDARD.encode(md5));
     } else {
         let crc64 = crc::azure_base64(crc::crc64(&xml));
@@ -196,7 +194,7 @@ fn commit(
 ) -> Result<Stamp, Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
-    container.may_write(&request.name, draft.conditions(), grant.may_overwrite())?;
+    container.may_replace(&request.name, draft.conditions(), grant.may_overwrite())?;
     let empty = Blob::default();
     let blob = container.blobs.get(&request.name).unwrap_or(&empty);
     let blocks = resolve(blob, entries)?;
@@ -205,6 +203,7 @@ fn commit(
         committed.created = before.created;
     }
     for (_, block) in &blocks {
+        committed.origin = committed.origin.and(block.origin);
         committed.length += block.length;
         committed.crc64 = crc::combine(committed.crc64, block.crc64, block.length);
     }

@@ -14,7 +14,10 @@ use crate::lock;
 use crate::refusal::{Refusal, element};
 use crate::state::State;
 
-/// Get Account Information.
+/// From here on the answer tells about the hierarchical namespace.
+const TELLS_HIERARCHY: &str = "2019-07-07";
+
+/// Get Account Information, asked of the account, a container or a blob, existing or not.
 pub(crate) fn account(state: &State, request: &Request) -> Response<Body> {
     let store = lock(&state.blob);
     let hierarchical = store
@@ -24,8 +27,10 @@ pub(crate) fn account(state: &State, request: &Request) -> Response<Body> {
     let mut response = Response::new(Body::default());
     set(&mut response, "x-ms-sku-name", "Standard_LRS");
     set(&mut response, "x-ms-account-kind", "StorageV2");
-    let text = if hierarchical { "true" } else { "false" };
-    set(&mut response, "x-ms-is-hns-enabled", text);
+    if request.version.as_str() >= TELLS_HIERARCHY {
+        let text = if hierarchical { "true" } else { "false" };
+        set(&mut response, "x-ms-is-hns-enabled", text);
+    }
     response
 }
 
@@ -59,6 +64,7 @@ pub(crate) fn create(
     let container = Container {
         stamp,
         metadata,
+        hierarchical: account.hierarchical,
         ..Container::default()
     };
     account

@@ -71,7 +71,7 @@ impl CopySource {
         let md5 = decoded("x-ms-source-content-md5", 16)?;
         let crc64 = decoded("x-ms-source-content-crc64", 8)?;
         if md5.is_some() && crc64.is_some() {
-            return Err(super::write::both_checksums());
+            return Err(super::receive::both_checksums());
         }
         if whole && (range.is_some() || crc64.is_some()) {
             let message = "An HTTP header or query parameter that is not supported was specified.";
@@ -182,11 +182,11 @@ impl CopySource {
         if let (Some(given), Some(found)) = (&self.md5, ingested.md5)
             && given != &found
         {
-            return Err(super::write::md5_mismatch(given, &found));
+            return Err(super::receive::md5_mismatch(given, &found));
         }
         match &self.crc64 {
             Some(given) if *given != ingested.crc64.to_le_bytes() => {
-                Err(super::write::crc64_mismatch(given, ingested.crc64))
+                Err(super::receive::crc64_mismatch(given, ingested.crc64))
             }
             _ => Ok(()),
         }

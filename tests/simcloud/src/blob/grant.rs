@@ -8,6 +8,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Grant {
     /// Account key or bearer token.
     Full,
+    /// Bearer token of a role that may do all but read and write index tags.
+    AllButTags,
     AccountSas {
         permissions: String,
         services: String,
@@ -27,6 +29,13 @@ impl Grant {
         let (level, any_of) = need(kind, version);
         let permissions = match self {
             Self::Full => return Ok(()),
+            Self::AllButTags => {
+                let about_tags = matches!(kind, OpKind::GetBlobTags | OpKind::SetBlobTags);
+                return match tags || about_tags {
+                    true => Err(denied("AuthorizationPermissionMismatch", "permission")),
+                    false => Ok(()),
+                };
+            }
             Self::AccountSas {
                 permissions,
                 services,
@@ -57,7 +66,7 @@ impl Grant {
     /// Whether an existing blob may be replaced.
     pub(crate) fn may_overwrite(&self) -> bool {
         match self {
-            Self::Full => true,
+            Self::Full | Self::AllButTags => true,
             Self::AccountSas { permissions, .. } | Self::ServiceSas { permissions } => {
                 permissions.contains('w')
             }
@@ -83,6 +92,7 @@ fn need(kind: OpKind, version: &str) -> (char, &'static str) {
         OpKind::GetBlockList | OpKind::GetBlob | OpKind::HeadBlob => ('o', "r"),
         OpKind::DeleteBlob => ('o', "d"),
         OpKind::SetBlobMetadata | OpKind::SetBlobProperties => ('o', "w"),
+        OpKind::GetBlobTags | OpKind::SetBlobTags => ('o', "t"),
         _ => ('*', ""),
     }
 }

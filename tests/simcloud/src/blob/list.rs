@@ -8,6 +8,7 @@ use hyper::Response;
 
 use super::request::Request;
 use super::store::{Blob, Committed, Container};
+use super::tags;
 use super::write::set;
 use crate::body::Body;
 use crate::clock::http_date;
@@ -112,8 +113,13 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    fn shows(&self, blob: &Blob) -> bool {
-        blob.committed.is_some() || (self.uncommitted && !blob.uncommitted.is_empty())
+    fn shows(&self, found: &Found<'_>) -> bool {
+        match found {
+            Found::Blob(blob) => {
+                blob.committed.is_some() || (self.uncommitted && !blob.uncommitted.is_empty())
+            }
+            Found::Directory(path) => path.starts_with(self.prefix),
+        }
     }
 
     /// The group a name falls into under the delimiter.
@@ -147,6 +153,36 @@ pub(crate) fn blobs(state: &State, request: &Request) -> Result<Response<Body>, 
     Ok(page.close(next.as_deref()))
 }
 
+/// What stands at a name.
+enum Found<'a> {
+    Blob(&'a Blob),
+    /// Its path without the slash at the end.
+    Directory(&'a str),
+}
+
+/// Blobs and directories from a name on, in order; a directory's name ends in a slash here, so
+/// that what it holds follows it.
+fn entries<'a>(
+    container: &'a Container,
+    from: &str,
+) -> impl Iterator<Item = (&'a String, Found<'a>)> {
+    let range = (Bound::Included(from), Bound::Unbounded);
+    let mut blobs = container.blobs.range::<str, _>(range).peekable();
+    let mut directories = container.directories.range::<str, _>(range).peekable();
+    std::iter::from_fn(move || {
+        let directory_first = match (directories.peek(), blobs.peek()) {
+            (Some((directory, _)), Some((blob, _))) => directory < blob,
+            (directory, _) => directory.is_some(),
+        };
+        if directory_first {
+            let (name, _) = directories.next()?;
+            return Some((name, Found::Directory(name.trim_end_matches('/'))));
+        }
+        let (name, blob) = blobs.next()?;
+        Some((name, Found::Blob(blob)))
+    })
+}
+
 fn fill(
     xml: &mut String,
     container: &Container,
@@ -156,13 +192,12 @@ fn fill(
 ) -> Option<String> {
     let mut group: Option<String> = None;
     let mut count = 0;
-    let range = (Bound::Included(from), Bound::Unbounded);
-    for (name, blob) in container.blobs.range::<str, _>(range) {
+    for (name, found) in entries(container, from) {
         if !name.starts_with(wanted.prefix) {
             break;
         }
         let inside = group.as_ref().is_some_and(|group| name.starts_with(group));
-        if inside || !wanted.shows(blob) {
+        if inside || !wanted.shows(&found) {
             continue;
         }
         if count == max {
@@ -174,8 +209,17 @@ fn fill(
             xml.push_str("<BlobPrefix>");
             push_name(xml, group);
             xml.push_str("</BlobPrefix>");
-        } else {
-            entry(xml, name, blob.committed.as_deref(), wanted);
+            continue;
+        }
+        match found {
+            Found::Blob(blob) => {
+                let kind = container.hierarchical.then_some("file");
+                entry(xml, name, blob.committed.as_deref(), kind, wanted);
+            }
+            Found::Directory(path) => {
+                let directory = container.directory(path);
+                entry(xml, path, directory.as_ref(), Some("directory"), wanted);
+            }
         }
     }
     None
@@ -190,12 +234,22 @@ fn push_name(xml: &mut String, name: &str) {
     }
 }
 
-fn entry(xml: &mut String, name: &str, blob: Option<&Committed>, wanted: &Wanted<'_>) {
+/// One blob or directory; `kind` is told of those of hierarchical accounts alone.
+fn entry(
+    xml: &mut String,
+    name: &str,
+    blob: Option<&Committed>,
+    kind: Option<&str>,
+    wanted: &Wanted<'_>,
+) {
     xml.push_str("<Blob>");
     push_name(xml, name);
     xml.push_str("<Properties>");
     if let Some(blob) = blob {
         properties(xml, blob);
+        if let Some(kind) = kind {
+            element(xml, "ResourceType", kind);
+        }
     } else {
         element(xml, "Content-Length", "0");
         element(xml, "BlobType", "BlockBlob");
@@ -208,15 +262,10 @@ fn entry(xml: &mut String, name: &str, blob: Option<&Committed>, wanted: &Wanted
         }
         xml.push_str("</Metadata>");
     }
-    if let (Some(tags), true) = (blob.and_then(|blob| blob.tags.as_deref()), wanted.tags) {
-        xml.push_str("<Tags><TagSet>");
-        for (key, value) in Query::parse(tags).unwrap_or_default().iter() {
-            xml.push_str("<Tag>");
-            element(xml, "Key", key);
-            element(xml, "Value", value);
-            xml.push_str("</Tag>");
-        }
-        xml.push_str("</TagSet></Tags>");
+    if let Some(blob) = blob.filter(|blob| wanted.tags && !blob.tags.is_empty()) {
+        xml.push_str("<Tags>");
+        tags::push_set(xml, &blob.tags);
+        xml.push_str("</Tags>");
     }
     xml.push_str("</Blob>");
 }

@@ -5,13 +5,16 @@ mod block_list;
 mod blocks;
 mod containers;
 mod copy;
-mod grant;
+pub(crate) mod grant;
+mod hierarchy;
 mod list;
 mod names;
 mod read;
+mod receive;
 mod request;
 pub(crate) mod sas;
 pub(crate) mod store;
+mod tags;
 mod write;
 
 use std::sync::Arc;
@@ -56,6 +59,8 @@ impl Request {
             OpKind::GetBlob | OpKind::HeadBlob => read::get(state, self, parts),
             OpKind::DeleteBlob => read::delete(state, self, parts),
             OpKind::SetBlobMetadata => read::change(state, self, parts, true),
+            OpKind::GetBlobTags => tags::get(state, self),
+            OpKind::SetBlobTags => tags::replace(state, self, parts, body).await,
             OpKind::SetBlobProperties => read::change(state, self, parts, false),
             _ => Err(Refusal::new(501, "NotImplemented", "an operation of S3")),
         }
@@ -68,6 +73,9 @@ impl Request {
         let grant = auth::authenticate(self, parts, account, secure, state.clock.now())?;
         let tags = parts.headers.contains_key("x-ms-tags");
         grant.check(self.kind, &self.version, tags)?;
+        if account.hierarchical {
+            hierarchy::check(self, parts)?;
+        }
         Ok(grant)
     }
 }

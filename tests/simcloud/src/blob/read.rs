@@ -8,7 +8,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::names;
 use super::request::Request;
-use super::store::{Committed, not_found, not_met};
+use super::store::{Committed, Container, archived, not_found, not_met};
 use super::write::{properties, set};
 use crate::body::Body;
 use crate::clock::http_date;
@@ -27,7 +27,11 @@ pub(crate) fn get(
 ) -> Result<Response<Body>, Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
-    let blob = container.committed(&request.name)?;
+    let directory = container.directory(&request.name);
+    let blob = match &directory {
+        Some(directory) => directory,
+        None => container.committed(&request.name)?,
+    };
     let (etag, modified) = (blob.stamp.etag(), blob.stamp.modified);
     let conditions = Conditions::read(&parts.headers);
     if conditions.wants_other(&etag, modified) {
@@ -56,6 +60,9 @@ pub(crate) fn get(
         }
         set(&mut response, "content-length", &blob.length.to_string());
         return Ok(response);
+    }
+    if blob.is_archived() {
+        return Err(archived());
     }
     let whole = Range {
         start: 0,
@@ -109,9 +116,8 @@ fn facts(response: &mut Response<Body>, blob: &Committed, ranged: bool) {
     set(response, "etag", &blob.stamp.etag());
     set(response, "last-modified", &http_date(blob.stamp.modified));
     set(response, "x-ms-creation-time", &http_date(blob.created));
-    if let Some(tags) = &blob.tags {
-        let count = tags.split('&').count().to_string();
-        set(response, "x-ms-tag-count", &count);
+    if !blob.tags.is_empty() {
+        set(response, "x-ms-tag-count", &blob.tags.len().to_string());
     }
     add_metadata(response, &blob.metadata);
 }
@@ -126,7 +132,7 @@ pub(crate) fn add_metadata(response: &mut Response<Body>, metadata: &[(String, S
     }
 }
 
-/// Delete Blob; one that has uncommitted blocks alone can be deleted too.
+/// Delete Blob; one that has uncommitted blocks alone can be deleted too, and an empty directory.
 pub(crate) fn delete(
     state: &State,
     request: &Request,
@@ -134,18 +140,26 @@ pub(crate) fn delete(
 ) -> Result<Response<Body>, Refusal> {
     let mut store = lock(&state.blob);
     let container = store.container(&request.account, &request.container)?;
-    container.may_write(&request.name, &Conditions::read(&parts.headers), true)?;
-    let blob = container
-        .blobs
-        .get_mut(&request.name)
-        .filter(|blob| blob.committed.is_some() || !blob.uncommitted.is_empty())
-        .ok_or_else(not_found)?;
-    blob.committed = None;
-    blob.uncommitted.clear();
+    match container.remove_directory(&request.name) {
+        Some(removed) => removed?,
+        None => remove(container, &request.name, &Conditions::read(&parts.headers))?,
+    }
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::ACCEPTED;
     set(&mut response, "x-ms-delete-type-permanent", "true");
     Ok(response)
+}
+
+fn remove(container: &mut Container, name: &str, conditions: &Conditions) -> Result<(), Refusal> {
+    container.may_write(name, conditions, true)?;
+    let blob = container
+        .blobs
+        .get_mut(name)
+        .filter(|blob| blob.committed.is_some() || !blob.uncommitted.is_empty())
+        .ok_or_else(not_found)?;
+    blob.committed = None;
+    blob.uncommitted.clear();
+    Ok(())
 }
 
 /// Set Blob Metadata and Set Blob Properties: what is not given is cleared.

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::grant::Grant;
+use super::tags::Tags;
 use crate::conditions::Conditions;
 use crate::refusal::Refusal;
 
@@ -14,14 +16,20 @@ pub(crate) struct Store {
     pub(crate) accounts: BTreeMap<String, Account>,
 }
 
+/// What a bearer token is good for, and until when.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) grant: Grant,
+    pub(crate) end: SystemTime,
+}
+
 #[derive(Default)]
 pub(crate) struct Account {
     /// The decoded account key.
     pub(crate) key: Vec<u8>,
     pub(crate) hierarchical: bool,
     pub(crate) containers: BTreeMap<String, Container>,
-    /// Bearer tokens and their ends.
-    pub(crate) tokens: BTreeMap<String, SystemTime>,
+    pub(crate) tokens: BTreeMap<String, Token>,
 }
 
 impl std::fmt::Debug for Account {
@@ -51,6 +59,9 @@ pub(crate) struct Container {
     pub(crate) stamp: Stamp,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) blobs: BTreeMap<String, Blob>,
+    pub(crate) hierarchical: bool,
+    /// Of a hierarchical account; each with a slash at its end.
+    pub(crate) directories: BTreeMap<String, Stamp>,
 }
 
 #[derive(Debug, Default)]
@@ -76,13 +87,47 @@ pub(crate) struct Committed {
     pub(crate) data: Option<Vec<Bytes>>,
     pub(crate) properties: Properties,
     pub(crate) metadata: Vec<(String, String)>,
-    pub(crate) tags: Option<String>,
+    pub(crate) tags: Tags,
     pub(crate) tier: Option<String>,
+    pub(crate) origin: Origin,
     pub(crate) blocks: Vec<NamedBlock>,
+}
+
+impl Committed {
+    /// Whether its bytes are out of reach.
+    pub(crate) fn is_archived(&self) -> bool {
+        self.tier.as_deref() == Some("Archive")
+    }
+}
+
+/// Whence the bytes of a blob came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// From nowhere: a committed list of no blocks.
+    #[default]
+    Nowhere,
+    /// Fetched by the service, by From-URL calls.
+    Url,
+    /// Relayed in the bodies of requests.
+    Body,
+    /// Some fetched, some relayed.
+    Both,
+}
+
+impl Origin {
+    /// Of a blob that has pieces of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nowhere, one) | (one, Self::Nowhere) => one,
+            (one, same) if one == same => one,
+            _ => Self::Both,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Block {
+    pub(crate) origin: Origin,
     pub(crate) length: u64,
     pub(crate) crc64: u64,
     pub(crate) data: Option<Bytes>,
@@ -158,8 +203,24 @@ impl Container {
         Ok(())
     }
 
+    /// Whether a whole blob may be written here: besides, an archived one cannot be replaced.
+    pub(crate) fn may_replace(
+        &self,
+        name: &str,
+        conditions: &Conditions,
+        may_overwrite: bool,
+    ) -> Result<(), Refusal> {
+        self.check_path(name)?;
+        self.may_write(name, conditions, may_overwrite)?;
+        match self.committed(name) {
+            Ok(existing) if existing.is_archived() => Err(archived()),
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces the blob; uncommitted blocks are gone.
     pub(crate) fn put(&mut self, name: &str, committed: Committed) {
+        self.make_parents(name, committed.stamp);
         let blob = self.blobs.entry(name.to_owned()).or_default();
         blob.committed = Some(Box::new(committed));
         blob.uncommitted = BTreeMap::new();
@@ -169,6 +230,11 @@ impl Container {
 
 pub(crate) fn not_found() -> Refusal {
     Refusal::new(404, "BlobNotFound", "The specified blob does not exist.")
+}
+
+pub(crate) fn archived() -> Refusal {
+    let message = "This operation is not permitted on an archived blob.";
+    Refusal::new(409, "BlobArchived", message)
 }
 
 pub(crate) fn not_met() -> Refusal {

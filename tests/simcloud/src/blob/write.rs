@@ -8,24 +8,21 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode};
 
-use super::copy::{CopySource, length_required};
+use super::copy::CopySource;
 use super::grant::Grant;
 use super::names;
+use super::receive;
 use super::request::{Request, invalid_header, text};
-use super::store::{Committed, Properties, Stamp};
+use super::store::{Committed, Origin, Properties, Stamp};
+use super::tags::{self, Tags};
 use crate::body::Body;
 use crate::clock::http_date;
 use crate::conditions::Conditions;
 use crate::crc;
-use crate::ingest::{Ingested, ingest};
+use crate::ingest::Ingested;
 use crate::lock;
 use crate::refusal::Refusal;
 use crate::state::State;
-
-/// Largest body of Put Blob and Put Block.
-const BLOB_LIMIT: u64 = 5000 << 20;
-const BLOCK_LIMIT: u64 = 4000 << 20;
-const MOST_TAGS: usize = 10;
 
 /// Put Blob.
 pub(crate) async fn put_blob(
@@ -38,8 +35,8 @@ pub(crate) async fn put_blob(
     check_type(&parts.headers)?;
     let draft = Draft::read(&parts.headers)?;
     draft.check(state, request, grant)?;
-    let ingested = receive(state, &parts.headers, body, BLOB_LIMIT, true).await?;
-    let stamp = draft.put(state, request, grant, &ingested)?;
+    let ingested = receive::blob(state, &parts.headers, body).await?;
+    let stamp = draft.put(state, request, grant, &ingested, Origin::Body)?;
     let mut response = created(&stamp);
     let md5 = ingested.md5.unwrap_or_default();
     set(&mut response, "content-md5", &STANDARD.encode(md5));
@@ -64,7 +61,7 @@ pub(crate) async fn put_blob_from_url(
     if text(&parts.headers, "x-ms-copy-source-blob-properties") != Some("false") {
         draft.take_properties(&ingested.source);
     }
-    let stamp = draft.put(state, request, grant, &ingested)?;
+    let stamp = draft.put(state, request, grant, &ingested, Origin::Url)?;
     let mut response = created(&stamp);
     if source.tells_crc64() {
         let crc64 = crc::azure_base64(ingested.crc64);
@@ -78,7 +75,7 @@ pub(crate) struct Draft {
     conditions: Conditions,
     properties: Properties,
     metadata: Vec<(String, String)>,
-    tags: Option<String>,
+    tags: Tags,
     tier: Option<String>,
 }
 
@@ -88,7 +85,7 @@ impl Draft {
             conditions: Conditions::read(headers),
             properties: properties(headers)?,
             metadata: names::metadata(headers)?,
-            tags: tags(headers)?,
+            tags: tags::of_header(headers)?,
             tier: tier(headers)?,
         })
     }
@@ -118,7 +115,7 @@ impl Draft {
         let mut store = lock(&state.blob);
         store
             .container(&request.account, &request.container)?
-            .may_write(&request.name, &self.conditions, grant.may_overwrite())
+            .may_replace(&request.name, &self.conditions, grant.may_overwrite())
     }
 
     fn put(
@@ -127,9 +124,11 @@ impl Draft {
         request: &Request,
         grant: &Grant,
         ingested: &Ingested,
+        origin: Origin,
     ) -> Result<Stamp, Refusal> {
         let conditions = self.conditions.clone();
         let mut committed = self.blob(state.stamp());
+        committed.origin = origin;
         committed.length = ingested.length;
         committed.crc64 = ingested.crc64;
         committed.data = ingested.data.clone().map(|data| vec![data]);
@@ -137,7 +136,7 @@ impl Draft {
         let stamp = committed.stamp;
         let mut store = lock(&state.blob);
         let container = store.container(&request.account, &request.container)?;
-        container.may_write(&request.name, &conditions, grant.may_overwrite())?;
+        container.may_replace(&request.name, &conditions, grant.may_overwrite())?;
         container.put(&request.name, committed);
         Ok(stamp)
     }
@@ -158,55 +157,6 @@ impl Draft {
             ..Committed::default()
         }
     }
-}
-
-/// Reads and checks the body of Put Blob or Put Block.
-pub(crate) async fn receive(
-    state: &State,
-    headers: &HeaderMap,
-    body: Incoming,
-    limit: u64,
-    md5: bool,
-) -> Result<Ingested, Refusal> {
-    let length: u64 = text(headers, "content-length")
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(length_required)?;
-    let given_md5 = text(headers, "content-md5");
-    let given_crc64 = text(headers, "x-ms-content-crc64");
-    if given_md5.is_some() && given_crc64.is_some() {
-        return Err(both_checksums());
-    }
-    let too_large = || {
-        let message = "The request body is too large and exceeds the maximum permissible limit.";
-        Refusal::new(413, "RequestBodyTooLarge", message).element("MaxLimit", limit.to_string())
-    };
-    if length > limit {
-        return Err(too_large());
-    }
-    let ingested = ingest(body, state.keep, md5 || given_md5.is_some(), limit)
-        .await
-        .ok_or_else(too_large)?;
-    if let (Some(given), Some(found)) = (given_md5, ingested.md5) {
-        let given = STANDARD.decode(given).unwrap_or_default();
-        if given != found {
-            return Err(md5_mismatch(&given, &found));
-        }
-    }
-    match given_crc64.map(|given| STANDARD.decode(given).unwrap_or_default()) {
-        Some(given) if given != ingested.crc64.to_le_bytes() => {
-            Err(crc64_mismatch(&given, ingested.crc64))
-        }
-        _ => Ok(ingested),
-    }
-}
-
-/// The same for a block.
-pub(crate) async fn receive_block(
-    state: &State,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Ingested, Refusal> {
-    receive(state, headers, body, BLOCK_LIMIT, false).await
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -246,17 +196,6 @@ pub(crate) fn properties(headers: &HeaderMap) -> Result<Properties, Refusal> {
     })
 }
 
-fn tags(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(tags) = text(headers, "x-ms-tags") else {
-        return Ok(None);
-    };
-    if tags.len() > 2048 || tags.split('&').count() > MOST_TAGS {
-        let message = "The tags specified exceed the maximum permissible limit.";
-        return Err(Refusal::new(400, "TagsTooLarge", message));
-    }
-    Ok(Some(tags.to_owned()))
-}
-
 fn tier(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     match text(headers, "x-ms-access-tier") {
         None => Ok(None),
@@ -279,23 +218,4 @@ pub(crate) fn set(response: &mut Response<Body>, name: &'static str, value: &str
     if let Ok(value) = hyper::header::HeaderValue::from_bytes(value.as_bytes()) {
         response.headers_mut().insert(name, value);
     }
-}
-
-pub(crate) fn both_checksums() -> Refusal {
-    let message = "Both Crc64 and Md5 header are present.";
-    Refusal::new(400, "BothCrc64AndMd5HeaderPresent", message)
-}
-
-pub(crate) fn md5_mismatch(given: &[u8], found: &[u8]) -> Refusal {
-    let message = "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
-    Refusal::new(400, "Md5Mismatch", message)
-        .element("UserSpecifiedMd5", STANDARD.encode(given))
-        .element("ServerCalculatedMd5", STANDARD.encode(found))
-}
-
-pub(crate) fn crc64_mismatch(given: &[u8], found: u64) -> Refusal {
-    let message = "The CRC64 value specified in the request did not match with the CRC64 value calculated by the server.";
-    Refusal::new(400, "Crc64Mismatch", message)
-        .element("UserSpecifiedCrc64", STANDARD.encode(given))
-        .element("ServerCalculatedCrc64", crc::azure_base64(found))
 }

@@ -4,17 +4,24 @@ use std::ops::Bound;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use hyper::Response;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Response};
 
 use super::store::{Bucket, Stored};
 use super::{number, xml_reply};
 use crate::body::Body;
 use crate::clock::iso_date;
+use crate::object::Restore;
 use crate::query::{Query, encode_path};
 use crate::refusal::{Refusal, element};
 
 /// One page: keys in UTF-8 binary order, and groups of keys that share a part up to a delimiter.
-pub(crate) fn page(name: &str, bucket: &Bucket, query: &Query) -> Result<Response<Body>, Refusal> {
+pub(crate) fn page(
+    name: &str,
+    bucket: &Bucket,
+    parts: &Parts,
+    query: &Query,
+) -> Result<Response<Body>, Refusal> {
     let asked = number(query, "max-keys", 1000, 0..=i32::MAX as usize)?;
     let prefix = query.get("prefix").unwrap_or_default();
     let delimiter = query.get("delimiter").filter(|text| !text.is_empty());
@@ -53,21 +60,48 @@ pub(crate) fn page(name: &str, bucket: &Bucket, query: &Query) -> Result<Respons
     if let Some(token) = &found.next {
         element(&mut xml, "NextContinuationToken", token);
     }
-    let owner = query.get("fetch-owner") == Some("true");
+    let shown = Shown {
+        owner: query.get("fetch-owner") == Some("true"),
+        restore: wants_restore(&parts.headers)?,
+    };
+    // Objects first, then groups, as S3 answers; both count as entries of the page.
     for entry in &found.entries {
-        match entry {
-            Entry::Object(key, object) => contents(&mut xml, &text(key), object, owner),
-            Entry::Group(group) => {
-                xml.push_str("<CommonPrefixes>");
-                element(&mut xml, "Prefix", &text(group));
-                xml.push_str("</CommonPrefixes>");
-            }
+        if let Entry::Object(key, object) = entry {
+            contents(&mut xml, &text(key), object, shown);
+        }
+    }
+    for entry in &found.entries {
+        if let Entry::Group(group) = entry {
+            xml.push_str("<CommonPrefixes>");
+            element(&mut xml, "Prefix", &text(group));
+            xml.push_str("</CommonPrefixes>");
         }
     }
     Ok(xml_reply("ListBucketResult", &xml))
 }
 
-fn contents(xml: &mut String, key: &str, object: &Stored, owner: bool) {
+/// What of an object is told only when asked for.
+#[derive(Clone, Copy)]
+struct Shown {
+    owner: bool,
+    restore: bool,
+}
+
+/// Whether `x-amz-optional-object-attributes` asks for the one attribute there is.
+fn wants_restore(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match super::header(headers, "x-amz-optional-object-attributes") {
+        None => Ok(false),
+        Some("RestoreStatus") => Ok(true),
+        Some(other) => {
+            let message = "Invalid attribute name specified";
+            Err(Refusal::new(400, "InvalidArgument", message)
+                .element("ArgumentName", "x-amz-optional-object-attributes")
+                .element("ArgumentValue", other))
+        }
+    }
+}
+
+fn contents(xml: &mut String, key: &str, object: &Stored, shown: Shown) {
     xml.push_str("<Contents>");
     element(xml, "Key", key);
     element(xml, "LastModified", &iso_date(object.modified));
@@ -78,10 +112,27 @@ fn contents(xml: &mut String, key: &str, object: &Stored, owner: bool) {
     }
     element(xml, "Size", &object.content.length().to_string());
     element(xml, "StorageClass", object.storage_class());
-    if owner {
+    if shown.restore {
+        restore_status(xml, object);
+    }
+    if shown.owner {
         xml.push_str("<Owner><ID>simcloud</ID></Owner>");
     }
     xml.push_str("</Contents>");
+}
+
+/// Nothing for an object of which no restoration was asked for, archived or not.
+fn restore_status(xml: &mut String, object: &Stored) {
+    let Some(restore) = object.restore() else {
+        return;
+    };
+    xml.push_str("<RestoreStatus>");
+    let ongoing = restore == Restore::Ongoing;
+    element(xml, "IsRestoreInProgress", &ongoing.to_string());
+    if !ongoing {
+        element(xml, "RestoreExpiryDate", "2040-12-21T00:00:00.000Z");
+    }
+    xml.push_str("</RestoreStatus>");
 }
 
 enum Entry {

@@ -4,11 +4,14 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Response};
 
+use super::customer_key;
+use super::metadata;
 use super::store::Stored;
 use crate::body::Body;
 use crate::clock::http_date;
 use crate::conditions::Conditions;
 use crate::crc;
+use crate::object::Restore;
 use crate::query::Query;
 use crate::range::{self, Range};
 use crate::refusal::Refusal;
@@ -23,31 +26,21 @@ const OVERRIDES: &[(&str, &str)] = &[
     ("response-expires", "expires"),
 ];
 
-/// The answer to HEAD or GET.
+/// The answer to HEAD or GET. The number of tags is told to those alone who may read them.
 pub(crate) fn read(
     parts: &Parts,
     query: &Query,
     object: &Stored,
+    may_read_tags: bool,
 ) -> Result<Response<Body>, Refusal> {
     let head = parts.method == Method::HEAD;
-    check_version(query, object)?;
+    let key = object.extra().and_then(|extra| extra.customer_key.as_ref());
+    customer_key::check(&parts.headers, key)?;
     if object.is_archived() && !head {
-        let message = "The operation is not valid for the object's storage class";
-        return Err(Refusal::new(403, "InvalidObjectState", message)
-            .element("StorageClass", object.storage_class()));
+        return Err(archived(object));
     }
     let etag = object.etag();
-    let conditions = Conditions::read(&parts.headers);
-    let failed = || {
-        let message = "At least one of the pre-conditions you specified did not hold";
-        Refusal::new(412, "PreconditionFailed", message)
-    };
-    if conditions.wants_other(&etag, object.modified) {
-        return Err(failed());
-    }
-    if conditions.has_this(&etag, object.modified) {
-        return Err(Refusal::new(304, "NotModified", "Not Modified").header("etag", etag));
-    }
+    check_conditions(&parts.headers, &etag, object.modified)?;
     let length = object.content.length();
     let range = range::read(&parts.headers, "range", length).map_err(|()| {
         let message = "The requested range is not satisfiable";
@@ -61,6 +54,13 @@ pub(crate) fn read(
     facts(headers, object, &etag);
     set(headers, "accept-ranges", "bytes");
     if let Some(extra) = object.extra() {
+        if may_read_tags && !extra.tags.is_empty() {
+            set(
+                headers,
+                "x-amz-tagging-count",
+                &extra.tags.len().to_string(),
+            );
+        }
         let wanted = super::header(&parts.headers, "x-amz-checksum-mode")
             .or_else(|| query.get("x-amz-checksum-mode"));
         if let (Some(crc), Some("ENABLED"), true) = (extra.crc64, wanted, whole) {
@@ -89,16 +89,25 @@ pub(crate) fn read(
     Ok(response)
 }
 
-fn check_version(query: &Query, object: &Stored) -> Result<(), Refusal> {
-    let version = object.extra().and_then(|extra| extra.version.as_deref());
-    match query.get("versionId") {
-        Some("null") if version.is_none() => Ok(()),
-        Some(asked) if version != Some(asked) => Err(Refusal::new(
-            404,
-            "NoSuchVersion",
-            "The specified version does not exist.",
-        )),
-        _ => Ok(()),
+fn check_conditions(headers: &HeaderMap, etag: &str, modified: u64) -> Result<(), Refusal> {
+    let conditions = Conditions::read(headers);
+    if conditions.wants_other(etag, modified) {
+        let message = "At least one of the pre-conditions you specified did not hold";
+        return Err(Refusal::new(412, "PreconditionFailed", message));
+    }
+    if conditions.has_this(etag, modified) {
+        return Err(Refusal::new(304, "NotModified", "Not Modified").header("etag", etag));
+    }
+    Ok(())
+}
+
+fn archived(object: &Stored) -> Refusal {
+    let message = "The operation is not valid for the object's storage class";
+    let refusal = Refusal::new(403, "InvalidObjectState", message)
+        .element("StorageClass", object.storage_class());
+    match object.archive_status() {
+        Some(tier) => refusal.element("AccessTier", tier),
+        None => refusal,
     }
 }
 
@@ -116,18 +125,33 @@ fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
         set(headers, name, value);
     }
     for (name, value) in &extra.metadata {
-        set(headers, &format!("x-amz-meta-{name}"), value);
+        set(
+            headers,
+            &format!("x-amz-meta-{name}"),
+            &metadata::wire(value),
+        );
     }
-    if let Some(version) = &extra.version {
+    if let Some(key) = &extra.customer_key {
+        customer_key::echo(headers, key);
+    }
+    if let Some(version) = object.version() {
         set(headers, "x-amz-version-id", version);
     }
-    if extra.restored {
-        let restored = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
-        set(headers, "x-amz-restore", restored);
+    if let Some(tier) = &extra.archive_status {
+        set(headers, "x-amz-archive-status", tier);
+    }
+    match extra.restore {
+        Some(Restore::Ongoing) => set(headers, "x-amz-restore", "ongoing-request=\"true\""),
+        Some(Restore::Done) => {
+            let restored =
+                "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2040 00:00:00 GMT\"";
+            set(headers, "x-amz-restore", restored);
+        }
+        None => {}
     }
 }
 
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: &str, value: &str) {
     let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
     if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
         headers.insert(name, value);

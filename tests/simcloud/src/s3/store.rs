@@ -8,7 +8,7 @@ use std::sync::Arc;
 use md5::{Digest as _, Md5};
 
 use crate::content::{Content, mix};
-use crate::object::Object;
+use crate::object::{Object, Restore};
 
 /// Generated objects up to this size have the MD5 of their bytes as ETag; larger ones have the
 /// ETag of a multipart upload, which no one can check.
@@ -29,6 +29,8 @@ pub(crate) struct Bucket {
     /// Whether unsigned requests may read it.
     pub(crate) public: bool,
     pub(crate) keys: Keys,
+    /// Versions that are not listed, the newest last.
+    pub(crate) older: BTreeMap<Box<str>, Vec<Stored>>,
 }
 
 /// The objects of a bucket.
@@ -61,12 +63,15 @@ enum Etag {
 }
 
 /// What few objects have.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) tags: Vec<(String, String)>,
     pub(crate) storage_class: Option<String>,
-    pub(crate) restored: bool,
+    pub(crate) archive_status: Option<String>,
+    pub(crate) restore: Option<Restore>,
+    pub(crate) customer_key: Option<[u8; 32]>,
     pub(crate) crc64: Option<u64>,
     pub(crate) version: Option<String>,
     etag: Option<String>,
@@ -79,8 +84,11 @@ impl Stored {
         let extra = Extra {
             headers: object.headers,
             metadata: object.metadata,
+            tags: object.tags,
             storage_class: object.storage_class,
-            restored: object.restored,
+            archive_status: object.archive_status,
+            restore: object.restore,
+            customer_key: object.customer_key,
             crc64,
             version: object.version,
             etag: object.etag,
@@ -89,7 +97,7 @@ impl Stored {
             modified: object.modified.unwrap_or(now) / 1000 * 1000,
             etag: etag(&content),
             content,
-            extra: extra.is_used().then(|| Arc::new(extra)),
+            extra: (extra != Extra::default()).then(|| Arc::new(extra)),
         }
     }
 
@@ -98,7 +106,16 @@ impl Stored {
         if let Some(etag) = self.extra().and_then(|extra| extra.etag.as_deref()) {
             return format!("\"{etag}\"");
         }
+        let encrypted = self
+            .extra()
+            .is_some_and(|extra| extra.customer_key.is_some());
         match self.etag {
+            Etag::Md5(digest) if encrypted => {
+                format!(
+                    "\"{:032x}\"",
+                    u128::from_be_bytes(Md5::digest(digest).into())
+                )
+            }
             Etag::Md5(digest) => format!("\"{:032x}\"", u128::from_be_bytes(digest)),
             Etag::Parts(hash, parts) => format!("\"{hash:016x}{:016x}-{parts}\"", mix(hash)),
         }
@@ -106,6 +123,15 @@ impl Stored {
 
     pub(crate) fn extra(&self) -> Option<&Extra> {
         self.extra.as_deref()
+    }
+
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.extra()?.version.as_deref()
+    }
+
+    /// `null` where there is none.
+    pub(crate) fn version_id(&self) -> &str {
+        self.version().unwrap_or("null")
     }
 
     /// `STANDARD` where none was given.
@@ -117,19 +143,21 @@ impl Stored {
 
     /// Whether it must be restored before it can be read.
     pub(crate) fn is_archived(&self) -> bool {
-        let restored = self.extra().is_some_and(|extra| extra.restored);
-        matches!(self.storage_class(), "GLACIER" | "DEEP_ARCHIVE") && !restored
+        let restored = self.restore() == Some(Restore::Done);
+        let archived = match self.storage_class() {
+            "GLACIER" | "DEEP_ARCHIVE" => true,
+            "INTELLIGENT_TIERING" => self.archive_status().is_some(),
+            _ => false,
+        };
+        archived && !restored
     }
-}
 
-impl Extra {
-    fn is_used(&self) -> bool {
-        !self.headers.is_empty()
-            || !self.metadata.is_empty()
-            || self.storage_class.is_some()
-            || self.crc64.is_some()
-            || self.version.is_some()
-            || self.etag.is_some()
+    pub(crate) fn restore(&self) -> Option<Restore> {
+        self.extra().and_then(|extra| extra.restore)
+    }
+
+    pub(crate) fn archive_status(&self) -> Option<&str> {
+        self.extra()?.archive_status.as_deref()
     }
 }
 

@@ -1,6 +1,12 @@
 //! The one way this program makes HTTP clients, and what a transport error means.
 
+mod transport;
+mod verbatim;
+
+use std::net::IpAddr;
 use std::time::Duration;
+
+pub use transport::{Incoming, Transport, TransportError};
 
 use crate::failure::{Failure, Reason, Result};
 
@@ -46,7 +52,7 @@ pub fn client(roots: &Roots, timeout: Duration) -> Result<reqwest::Client> {
     builder.build().map_err(|error| unusable(&error))
 }
 
-fn unusable(error: &reqwest::Error) -> Failure {
+fn unusable(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::stop(
         Reason::LocalState,
         format!(
@@ -57,13 +63,14 @@ fn unusable(error: &reqwest::Error) -> Failure {
 }
 
 /// What a transport error says, without the URL (which may hold a signature or a SAS).
-pub fn transport_failure(reason: Reason, what: &str, error: reqwest::Error) -> Failure {
-    let connect = error.is_connect();
-    let failure = Failure::retry(
-        reason,
-        format!("{what}: {}", root_cause(&error.without_url())),
-    );
-    if connect { failure } else { failure.perhaps() }
+pub fn transport_failure(reason: Reason, what: &str, error: impl Into<TransportError>) -> Failure {
+    let error = error.into();
+    let failure = Failure::retry(reason, format!("{what}: {}", error.cause));
+    if error.connecting {
+        failure
+    } else {
+        failure.perhaps()
+    }
 }
 
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
@@ -72,4 +79,49 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Is this the URL of a machine that only its neighbours can reach? By its address, or a name
+/// without a public domain.
+pub fn is_private(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Err(_) => {
+            !host.contains('.')
+                || [".local", ".internal", ".lan", ".localhost"]
+                    .iter()
+                    .any(|suffix| host.ends_with(suffix))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_told_from_public_ones() {
+        for url in [
+            "http://127.0.0.1:9000",
+            "http://10.0.0.1",
+            "https://192.168.1.1/x",
+            "http://[::1]:9000",
+            "http://[fd00::1]",
+            "http://minio:9000",
+            "http://s3.corp.internal",
+        ] {
+            assert!(is_private(url), "{url}");
+        }
+        for url in ["https://s3.example.com", "http://8.8.8.8", "no url"] {
+            assert!(!is_private(url), "{url}");
+        }
+    }
 }

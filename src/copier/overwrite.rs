@@ -1,0 +1,183 @@
+//! What to do where there is a blob already. Pure.
+
+use crate::destination::client::{BlobProperties, Conditions};
+use crate::job::Overwrite;
+use crate::message::ListedObject;
+use crate::skip::Skip;
+
+/// The metadata under which a source's ETag is kept on request.
+pub(super) const ETAG: &str = "s3_etag";
+
+/// What follows from what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Write, as long as this holds.
+    Write(Conditions),
+    /// Ask the user; write as long as this holds.
+    Ask(Conditions),
+    /// Leave it.
+    Skip(Skip),
+    /// This job has written it before: the object is copied.
+    Done,
+}
+
+/// Decides about an object whose blob was looked at. `begun` is when the job was submitted, in
+/// seconds since 1970 by the destination's own clock.
+pub(super) fn decide(
+    mode: Overwrite,
+    object: &ListedObject,
+    md5: Option<[u8; 16]>,
+    found: Option<&BlobProperties>,
+    begun: i64,
+) -> Verdict {
+    let Some(found) = found else {
+        return Verdict::Write(Conditions::create_only());
+    };
+    let same_size = found.length == object.size;
+    let known = known_content(object, md5, found);
+    // An earlier attempt whose outcome was lost is no reason to skip.
+    if same_size && known != Some(false) && found.last_modified.is_some_and(|at| at >= begun) {
+        return Verdict::Done;
+    }
+    let replace = Conditions {
+        if_match: Some(found.etag.clone()),
+        ..Conditions::default()
+    };
+    let newer = found.last_modified.is_none_or(|at| object.modified > at);
+    match mode {
+        Overwrite::True => Verdict::Write(Conditions::default()),
+        Overwrite::False => Verdict::Skip(Skip::DestinationExists),
+        Overwrite::Prompt => Verdict::Ask(replace),
+        Overwrite::IfSourceNewer if newer => Verdict::Write(replace),
+        Overwrite::IfSourceNewer => Verdict::Skip(Skip::DestinationNewer),
+        Overwrite::Changed if same_size && known.unwrap_or(!newer) => {
+            Verdict::Skip(Skip::Unchanged)
+        }
+        Overwrite::Changed => Verdict::Write(replace),
+    }
+}
+
+/// Has the blob this very content? By the ETag kept with it, else by MD5; none where neither can
+/// tell.
+fn known_content(
+    object: &ListedObject,
+    md5: Option<[u8; 16]>,
+    found: &BlobProperties,
+) -> Option<bool> {
+    let kept = found.headers.metadata.iter();
+    let kept = kept
+        .filter(|(name, _)| name.eq_ignore_ascii_case(ETAG))
+        .map(|(_, value)| value);
+    if let (Some(kept), Some(etag)) = (kept.last(), &object.etag) {
+        return Some(kept == etag);
+    }
+    Some(md5? == found.headers.content_md5?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Overwrite::{Changed, False, IfSourceNewer, Prompt};
+    use super::*;
+    use crate::destination::client::BlobHeaders;
+
+    const BEGUN: i64 = 1_000;
+
+    fn object(modified: i64) -> ListedObject {
+        ListedObject {
+            key: "k".into(),
+            size: 5,
+            etag: Some("new".into()),
+            modified,
+            version: None,
+            storage_class: None,
+        }
+    }
+
+    fn blob(length: u64, modified: i64) -> BlobProperties {
+        BlobProperties {
+            length,
+            etag: "\"0x1\"".into(),
+            last_modified: Some(modified),
+            date: Some(2_000),
+            blob_type: "BlockBlob".into(),
+            headers: BlobHeaders::default(),
+        }
+    }
+
+    fn with_etag(blob: BlobProperties, etag: &str) -> BlobProperties {
+        BlobProperties {
+            headers: BlobHeaders {
+                metadata: vec![("S3_ETag".into(), etag.into())],
+                ..BlobHeaders::default()
+            },
+            ..blob
+        }
+    }
+
+    fn replace() -> Verdict {
+        Verdict::Write(Conditions {
+            if_match: Some("\"0x1\"".into()),
+            ..Conditions::default()
+        })
+    }
+
+    #[test]
+    fn an_absent_blob_is_made_and_nothing_else_is_touched() {
+        for mode in [False, IfSourceNewer, Changed, Prompt] {
+            assert_eq!(
+                decide(mode, &object(0), None, None, BEGUN),
+                Verdict::Write(Conditions::create_only())
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_the_job_is_judged_by_the_mode() {
+        let verdict =
+            |mode, modified, found| decide(mode, &object(modified), None, Some(&found), BEGUN);
+        let skip = Verdict::Skip;
+        assert_eq!(
+            verdict(False, 950, blob(5, 900)),
+            skip(Skip::DestinationExists)
+        );
+        assert_eq!(verdict(IfSourceNewer, 901, blob(5, 900)), replace());
+        assert_eq!(
+            verdict(IfSourceNewer, 900, blob(5, 900)),
+            skip(Skip::DestinationNewer)
+        );
+        assert_eq!(verdict(Changed, 899, blob(5, 900)), skip(Skip::Unchanged));
+        assert_eq!(verdict(Changed, 901, blob(5, 900)), replace());
+        assert_eq!(verdict(Changed, 899, blob(6, 900)), replace());
+        assert_eq!(
+            verdict(Changed, 899, with_etag(blob(5, 900), "old")),
+            replace()
+        );
+        assert_eq!(
+            verdict(Changed, 901, with_etag(blob(5, 900), "new")),
+            skip(Skip::Unchanged)
+        );
+        assert!(matches!(
+            verdict(Prompt, 901, blob(5, 900)),
+            Verdict::Ask(_)
+        ));
+    }
+
+    #[test]
+    fn content_is_compared_by_md5_where_both_have_one() {
+        let mut found = blob(5, 900);
+        found.headers.content_md5 = Some([1; 16]);
+        let verdict = |md5| decide(Changed, &object(800), Some(md5), Some(&found), BEGUN);
+        assert_eq!(verdict([1; 16]), Verdict::Skip(Skip::Unchanged));
+        assert_eq!(verdict([2; 16]), replace());
+    }
+
+    #[test]
+    fn what_this_job_wrote_itself_is_copied_not_skipped() {
+        for mode in [False, IfSourceNewer, Changed, Prompt] {
+            let verdict = |found| decide(mode, &object(800), None, Some(&found), BEGUN);
+            assert_eq!(verdict(blob(5, BEGUN)), Verdict::Done);
+            assert_ne!(verdict(blob(6, BEGUN)), Verdict::Done);
+            assert_ne!(verdict(with_etag(blob(5, BEGUN), "other")), Verdict::Done);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One object on its way: where from, where to, with whom; and the calls both ways need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::blocks::contended;
+use crate::clients::JobClients;
+use crate::destination::client::{BlobError, BlobName, ContainerState};
+use crate::failure::{Failure, Reason, Result};
+use crate::source::client::{BucketRef, ObjectHead};
+use crate::source::sign::PresignedUrl;
+
+/// How long a presigned URL may be used; Azure begins to fetch at once.
+const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// One object on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    pub(super) shared: Shared,
+    pub(super) clients: Arc<JobClients>,
+    pub(super) bucket: BucketRef,
+    pub(super) key: String,
+    pub(super) version: Option<String>,
+    pub(super) blob: BlobName,
+}
+
+impl Passage {
+    /// HEAD of the source object.
+    pub(super) async fn head(&self) -> Result<ObjectHead> {
+        let started = Instant::now();
+        let version = self.version.as_deref();
+        let source = &self.clients.source;
+        let head = source.head(&self.bucket, &self.key, version).await;
+        self.observe(("s3", "head_object"), started, head.as_ref().err());
+        head
+    }
+
+    /// A fresh presigned URL of the source object.
+    async fn presign(&self) -> Result<PresignedUrl> {
+        let version = self.version.as_deref();
+        let source = &self.clients.source;
+        source
+            .presign_get(&self.bucket, &self.key, version, URL_LIFETIME)
+            .await
+    }
+
+    pub(super) fn observe(
+        &self,
+        call: (&'static str, &'static str),
+        started: Instant,
+        failure: Option<&Failure>,
+    ) {
+        let seconds = started.elapsed().as_secs_f64();
+        self.shared.copier.metrics.request(call, seconds, failure);
+    }
+
+    /// A place among the requests in flight.
+    ///
+    /// # Errors
+    /// The copier is stopping: what was begun comes back.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let stopping = || Failure::retry(Reason::DestinationUnavailable, "the copier is stopping");
+        let requests = self.shared.requests.clone();
+        let permit = requests.acquire_owned().await.map_err(|_| stopping())?;
+        if self.shared.shutdown.is_cancelled() {
+            return Err(stopping());
+        }
+        Ok(permit)
+    }
+
+    /// Waits until so many bytes more may be copied.
+    pub(super) async fn pace(&self, bytes: u64) {
+        if let Some(pace) = &self.shared.copier.pace {
+            pace.wait(bytes).await;
+        }
+    }
+
+    /// Sends one From-URL request with a fresh presigned URL; a source failure that Azure only
+    /// relays is explained by a look at the source.
+    pub(super) async fn fetch<T, F>(
+        &self,
+        call: (&'static str, &'static str),
+        request: impl Fn(PresignedUrl) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, BlobError>>,
+    {
+        let answer = self
+            .write(call, async || request(self.presign().await?).await)
+            .await;
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) if error.is("CannotVerifyCopySource") => {
+                Err(self.head().await.err().unwrap_or(error.failure))
+            }
+            Err(error) => Err(contended(error)),
+        }
+    }
+
+    /// Sends one request that writes. A missing container is made once.
+    pub(super) async fn write<T, F>(
+        &self,
+        call: (&'static str, &'static str),
+        request: impl Fn() -> F,
+    ) -> Result<T, BlobError>
+    where
+        F: Future<Output = Result<T, BlobError>>,
+    {
+        let mut made_container = None;
+        loop {
+            let started = Instant::now();
+            let answer = request().await;
+            let failure = answer.as_ref().err().map(|error| &error.failure);
+            self.observe(call, started, failure);
+            match answer {
+                Err(error) if error.is("ContainerNotFound") => {
+                    made_container = Some(self.missing_container(error, made_container).await?);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Makes a missing container, once; says why it is missing still.
+    async fn missing_container(
+        &self,
+        error: BlobError,
+        made: Option<ContainerState>,
+    ) -> Result<ContainerState, BlobError> {
+        let containers = &self.clients.containers;
+        let name = &self.blob.container;
+        let Some(made) = made else {
+            return Ok(containers.ensure(&self.clients.destination, name).await?);
+        };
+        if made == ContainerState::Unknown {
+            return Err(BlobError::from(Failure::give_up(
+                Reason::ContainerRejected,
+                format!(
+                    "container {name} does not exist and the SAS may not create it; create it, or \
+                     give a SAS that may"
+                ),
+            )));
+        }
+        containers.forget(name).await;
+        Err(error)
+    }
+}

@@ -1,0 +1,41 @@
+//! S3 as planning asks it: what failed for the moment is asked again.
+
+use crate::failure::Result;
+use crate::patience::patiently;
+use crate::source::client::{BucketRef, ListRequest, ObjectHead, Source};
+use crate::source::list::BucketEntry;
+
+/// The calls that a plan is made from; see those of [`Source`].
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a>(pub(super) &'a Source);
+
+impl Asking<'_> {
+    pub(super) async fn list_buckets(self, region: Option<&str>) -> Result<Vec<BucketEntry>> {
+        patiently(|| self.0.list_buckets(region)).await
+    }
+
+    pub(super) async fn bucket_region(self, bucket: &str) -> Result<String> {
+        patiently(|| self.0.bucket_region(bucket)).await
+    }
+
+    pub(super) async fn head(
+        self,
+        bucket: &BucketRef,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<ObjectHead> {
+        patiently(|| self.0.head(bucket, key, version)).await
+    }
+
+    /// Is there any object under a prefix? One request.
+    pub(super) async fn has_objects(self, bucket: &BucketRef, prefix: &str) -> Result<bool> {
+        let request = ListRequest {
+            prefix,
+            after: None,
+            delimiter: false,
+            max_keys: 1,
+        };
+        let page = patiently(|| self.0.list_page(bucket, &request)).await?;
+        Ok(!page.objects.is_empty())
+    }
+}

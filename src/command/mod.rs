@@ -1,11 +1,13 @@
 //! The four programs: from a parsed command line to running roles and an exit code.
 
 mod absence;
+mod azcopy_json;
 pub mod copier;
 pub mod copy;
 mod fleet;
 pub mod jobs;
 pub mod lister;
+mod output;
 mod progress;
 mod report;
 pub mod reporter;

@@ -12,6 +12,7 @@ use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
+use crate::command::output::Output;
 use crate::command::run::{self, Means};
 use crate::command::state::{self, JobFolder};
 use crate::command::wiring::{AWS_HOME, Wiring};
@@ -22,7 +23,12 @@ use crate::job::{JobSpec, JobStatus, Overwrite};
 use crate::pace::Pace;
 use crate::prompt::Prompter;
 
-pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToken) -> Result<u8> {
+pub(super) async fn run(
+    command: ResumeJob,
+    output: &Output,
+    env: Env,
+    shutdown: CancellationToken,
+) -> Result<u8> {
     let found = state::find(&command.jobs.state.folder()?, &command.job)?;
     let folder = JobFolder::take(&found)?.ok_or_else(state::busy)?;
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
@@ -51,7 +57,7 @@ pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToke
             Overwrite::Prompt => Prompter::terminal()?,
             _ => Prompter::nobody(),
         },
-        output: &command.jobs.output,
+        output,
         metrics: run::metrics(command.listen, &shutdown).await?,
     };
     tracing::info!(job.id = %known.spec.id, "resuming the job");

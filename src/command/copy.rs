@@ -7,6 +7,7 @@ use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::dry_run;
 use super::progress::Progress;
 use super::state::{self, JobFolder};
 use super::wiring::Wiring;
@@ -58,6 +59,7 @@ pub async fn run_as(
     env: Env,
     shutdown: CancellationToken,
 ) -> Result<u8> {
+    command.check()?;
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
     let prompter = match request.options.overwrite {
@@ -72,6 +74,9 @@ pub async fn run_as(
         wiring.credentials = credentials;
     }
     wiring.check_destination(&request.destination).await?;
+    if command.dry_run {
+        return dry_run::run(&request, &wiring, command.output.output_type, &shutdown).await;
+    }
     let folder = state::open(&command.state.folder()?, &request.identity())?;
     let metrics = Metrics::new(Role::Copy)?;
     if let Some(address) = command.listen {

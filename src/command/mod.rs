@@ -3,6 +3,7 @@
 mod absence;
 pub mod copier;
 pub mod copy;
+mod dry_run;
 mod fleet;
 pub mod lister;
 mod progress;

@@ -16,6 +16,7 @@ mod broker_start;
 mod cli;
 mod dashboard;
 mod destination_credentials;
+mod dry_run;
 mod embedded_durability;
 mod embedded_ledger;
 mod embedded_model;

@@ -27,6 +27,7 @@ mod end_to_end_check;
 mod end_to_end_fleet;
 mod harness;
 mod hierarchical;
+mod jobs;
 mod keys;
 mod kill;
 mod large;

@@ -125,6 +125,19 @@ pub struct CopyTask {
     pub root: u32,
     /// The object.
     pub object: ListedObject,
+    /// What earlier deliveries staged of a large object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
+}
+
+/// The digests of a large object's blocks, as far as they were staged: the block list does not
+/// keep them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Names the version of the content and the size of its blocks.
+    pub plan: String,
+    /// Index and CRC-64/NVME of each block.
+    pub crcs: Vec<(u32, u64)>,
 }
 
 /// What is worth counting about a copied object.

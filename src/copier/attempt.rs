@@ -1,11 +1,13 @@
 //! One delivery of one copy task: attempt it, then settle it.
 
+use std::time::Duration;
+
 use super::Shared;
-use super::transfer;
+use super::transfer::{self, Attempt};
 use crate::broker::Delivery;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
-use crate::message::{CopyId, CopyTask, Ending, Outcome};
+use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged};
 use crate::retry::Decision;
 
 /// Attempts the task and settles its delivery. An error stops the copier.
@@ -19,9 +21,25 @@ pub(super) async fn handle(shared: &Shared, spec: &JobSpec, delivery: Delivery) 
         return settled(delivery.ack().await);
     }
     match transfer::copy(shared, spec, &task).await {
-        Ok(ending) => finish(shared, delivery, task, ending).await,
+        Ok(Attempt::Ended(ending)) => finish(shared, delivery, task, ending).await,
+        Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
         Err(failure) => failed(shared, delivery, task, failure).await,
     }
+}
+
+/// Puts a large object back with what is known of it now; others get their turn meanwhile.
+async fn paused(delivery: Delivery, task: CopyTask, staged: Staged) -> Result<()> {
+    let task = CopyTask {
+        staged: Some(staged),
+        ..task
+    };
+    // It got on: what failed before does not count any more.
+    let headers = Headers {
+        attempt: 0,
+        ..delivery.message.headers.clone()
+    };
+    let message = Envelope::new(headers, &task)?;
+    settled(delivery.again(message, Duration::ZERO).await)
 }
 
 async fn failed(

@@ -7,6 +7,7 @@ mod attempt;
 mod blocks;
 mod carry;
 mod containers;
+mod digests;
 mod object;
 mod outcomes;
 mod overwrite;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -55,6 +56,20 @@ impl Passage {
     ) {
         let seconds = started.elapsed().as_secs_f64();
         self.shared.copier.metrics.request(call, seconds, failure);
+    }
+
+    /// A place among the requests in flight.
+    ///
+    /// # Errors
+    /// The copier is stopping: what was begun comes back.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let stopping = || Failure::retry(Reason::DestinationUnavailable, "the copier is stopping");
+        let requests = self.shared.requests.clone();
+        let permit = requests.acquire_owned().await.map_err(|_| stopping())?;
+        if self.shared.shutdown.is_cancelled() {
+            return Err(stopping());
+        }
+        Ok(permit)
     }
 
     /// Waits until so many bytes more may be copied.

@@ -79,6 +79,17 @@ pub fn plan(size: u64, version: &str, options: &CopyOptions) -> Result<Plan> {
 }
 
 impl Blocks {
+    /// Names the plan: the version of the content and the size of its blocks.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Is this the id, in base64, of a block of this plan?
+    pub fn owns(&self, id: &str) -> bool {
+        let decoded = STANDARD.decode(id).unwrap_or_default();
+        decoded.starts_with(self.stem.as_bytes())
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.size.div_ceil(self.block_size)

@@ -2,13 +2,14 @@
 //! S3 and staged as blocks. Memory is bounded by a budget that all relayed objects share.
 
 use bytes::{Bytes, BytesMut};
-use crc_fast::{CrcAlgorithm, Digest as CrcDigest, checksum_combine};
+use crc_fast::{CrcAlgorithm, Digest as CrcDigest};
 use md5::{Digest, Md5};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::blocks::{commit, contended};
+use super::blocks::{commit, contended, finished};
+use super::digests::Digests;
 use super::object::SourceObject;
 use super::passage::Passage;
 use super::plan::{self, Block, Blocks, MIB, Plan};
@@ -93,11 +94,14 @@ pub(super) async fn copy(
         }
     };
     passage.shared.copier.metrics.relayed_bytes.inc_by(size);
-    proof::same_crc64(source.head.checksum_crc64nvme, Some(crc64))?;
-    Ok(Some(crc64))
+    Ok(crc64)
 }
 
-async fn whole(passage: &Passage, source: &SourceObject, conditions: &Conditions) -> Result<u64> {
+async fn whole(
+    passage: &Passage,
+    source: &SourceObject,
+    conditions: &Conditions,
+) -> Result<Option<u64>> {
     let size = source.head.size;
     let _room = room(passage, size).await?;
     passage.pace(size).await;
@@ -109,6 +113,7 @@ async fn whole(passage: &Passage, source: &SourceObject, conditions: &Conditions
         return Err(mismatch("the MD5 of what S3 sent is not its ETag"));
     }
     let crc64 = crc64(&content);
+    proof::same_crc64(source.head.checksum_crc64nvme, Some(crc64))?;
     let destination = &passage.clients.destination;
     let stored = passage
         .write(("blob", "put_blob"), async || {
@@ -120,7 +125,7 @@ async fn whole(passage: &Passage, source: &SourceObject, conditions: &Conditions
         .await
         .map_err(contended)?;
     proof::same_crc64(Some(crc64), stored.crc64)?;
-    Ok(crc64)
+    Ok(Some(crc64))
 }
 
 /// Reads and stages the blocks, several at a time, then commits them.
@@ -129,43 +134,30 @@ async fn ranges(
     source: &SourceObject,
     blocks: &Blocks,
     conditions: &Conditions,
-) -> Result<u64> {
-    let mut crcs = vec![0_u64; usize::try_from(blocks.count()).unwrap_or_default()];
-    let mut staging: JoinSet<Result<(usize, u64)>> = JoinSet::new();
+) -> Result<Option<u64>> {
+    let mut digests = Digests::none(blocks);
+    let mut staging: JoinSet<Result<(usize, Option<u64>)>> = JoinSet::new();
     for (index, block) in blocks.iter().enumerate() {
-        if staging.len() >= RANGES {
-            note(&mut crcs, staging.join_next().await)?;
-        }
-        if passage.shared.shutdown.is_cancelled() {
-            return Err(Failure::retry(
-                Reason::DestinationUnavailable,
-                "the copier is stopping",
-            ));
+        let permit = passage.permit().await?;
+        if staging.len() >= RANGES
+            && let Some(done) = staging.join_next().await
+        {
+            finished(done, &mut digests)?;
         }
         let (passage, head) = (passage.clone(), source.head.clone());
-        staging.spawn(async move { Ok((index, stage(&passage, &head, &block).await?)) });
+        staging.spawn(async move {
+            let staged = stage(&passage, &head, &block).await;
+            drop(permit);
+            Ok((index, Some(staged?)))
+        });
     }
     while let Some(done) = staging.join_next().await {
-        note(&mut crcs, Some(done))?;
+        finished(done, &mut digests)?;
     }
+    let whole = digests.whole(blocks);
+    proof::same_crc64(source.head.checksum_crc64nvme, whole)?;
     commit(passage, source, blocks, conditions).await?;
-    Ok(blocks.iter().zip(crcs).fold(0, |whole, (block, crc)| {
-        checksum_combine(CrcAlgorithm::Crc64Nvme, whole, crc, block.length)
-    }))
-}
-
-fn note(
-    crcs: &mut [u64],
-    done: Option<std::result::Result<Result<(usize, u64)>, tokio::task::JoinError>>,
-) -> Result<()> {
-    let Some(done) = done else { return Ok(()) };
-    let (index, crc) = done.map_err(|error| {
-        Failure::stop(Reason::Internal, format!("a relayed block failed: {error}"))
-    })??;
-    if let Some(known) = crcs.get_mut(index) {
-        *known = crc;
-    }
-    Ok(())
+    Ok(whole)
 }
 
 async fn stage(passage: &Passage, head: &ObjectHead, block: &Block) -> Result<u64> {

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::blocks::Progress;
 use super::carry::{self, About};
 use super::object::{self, SourceObject};
 use super::overwrite::{self, Verdict};
@@ -12,17 +13,28 @@ use super::{Shared, blocks, proof, relay};
 use crate::destination::client::{BlobProperties, Conditions, CopySource, Stored};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Overwrite, Root};
-use crate::message::{CopyTask, Ending, Notes};
+use crate::message::{CopyTask, Ending, Notes, Staged};
 use crate::skip::Skip;
 use crate::source::client::BucketRef;
 
+/// What an attempt came to.
+pub(super) enum Attempt {
+    /// The object has ended.
+    Ended(Ending),
+    /// A large object is not done yet; this was staged.
+    Paused(Staged),
+}
+
 /// Copies the object of a task, whatever was done for it before.
-pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Ending> {
+///
+/// # Errors
+/// Why the attempt failed.
+pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Attempt> {
     let root = root_of(spec, task.root)?;
     let clients = shared.copier.clients.of(spec)?;
     let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
         Target::Blob { name, escaped } => (name, escaped),
-        Target::Skipped(skip, why) => return Ok(skip.ending(why)),
+        Target::Skipped(skip, why) => return Ok(Attempt::Ended(skip.ending(why))),
     };
     let mut passage = Passage {
         shared: shared.clone(),
@@ -37,11 +49,11 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
     };
     let conditions = match needed(&passage, spec, task).await? {
         Needed::Write(conditions) => conditions,
-        Needed::Ended(ending) => return Ok(ending),
+        Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
     };
     let source = match look(&passage, spec, task, escaped).await? {
         Ok(source) => source,
-        Err(ending) => return Ok(ending),
+        Err(ending) => return Ok(Attempt::Ended(ending)),
     };
     passage.version = passage.version.or_else(|| source.head.version.clone());
     let relayed = relay::is_needed(&passage, spec, &source.head).await?;
@@ -51,13 +63,17 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
         match plan::plan(source.head.size, &source.identity(), &spec.options)? {
             Plan::Whole => whole(&passage, &source, spec, &conditions).await?,
             Plan::Blocks(plan) => {
-                blocks::copy(&passage, &source, &plan, &conditions).await?;
-                None
+                let begun = |date| begun(&passage, spec, date);
+                let earlier = task.staged.as_ref();
+                match blocks::copy(&passage, &source, &plan, earlier, (&conditions, begun)).await? {
+                    Progress::Done(crc64) => crc64,
+                    Progress::Paused(staged) => return Ok(Attempt::Paused(staged)),
+                }
             }
         }
     };
     tag(&passage, &source).await?;
-    Ok(Ending::Copied {
+    Ok(Attempt::Ended(Ending::Copied {
         bytes: source.head.size,
         crc64,
         notes: Notes {
@@ -65,7 +81,7 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
             escaped,
             excluded: source.excluded,
         },
-    })
+    }))
 }
 
 /// What a look at the destination says.
@@ -82,7 +98,7 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
     }
     let found = head_blob(passage).await?;
     let md5 = task.object.etag.as_deref().and_then(proof::md5_of_etag);
-    let begun = begun(passage, spec, found.as_ref());
+    let begun = begun(passage, spec, found.as_ref().and_then(|found| found.date));
     let verdict = overwrite::decide(mode, &task.object, md5, found.as_ref(), begun);
     Ok(match verdict {
         Verdict::Write(conditions) => Needed::Write(conditions),
@@ -102,15 +118,12 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
     })
 }
 
-/// The first second in which the job may have written, by the destination's clock; a job of this
-/// kind waits two seconds before it begins.
-fn begun(passage: &Passage, spec: &JobSpec, found: Option<&BlobProperties>) -> i64 {
-    let submitted = spec.submitted_at_ms.div_euclid(1000).saturating_add(1);
+/// The first second in which the job may have written, by the destination's clock, whose `date` is
+/// now; a job that looks before it writes waits two seconds before it begins.
+fn begun(passage: &Passage, spec: &JobSpec, date: Option<i64>) -> i64 {
     let here = passage.clients.clock.unix_seconds();
-    match found.and_then(|found| found.date) {
-        Some(there) => submitted.saturating_add(there.saturating_sub(here)),
-        None => submitted,
-    }
+    let ahead = date.map_or(0, |there| there - here);
+    spec.submitted_at_ms.div_euclid(1000) + 1 + ahead
 }
 
 /// Looks at the object and decides what its blob carries; an ending where it cannot be read.

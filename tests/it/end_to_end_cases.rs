@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) flags: &'static [&'static str],
     /// `container`, `container/dir/`, …; empty for the account.
     pub(crate) destination: &'static str,
-    pub(crate) rules: &'static [Rule],
+    pub(crate) rules: &'static [Rule<'static>],
 }
 
 /// The shapes a source can have.
@@ -26,11 +26,11 @@ pub(crate) enum Shape {
 
 /// Which objects become which blobs; see compare.py.
 #[derive(Serialize)]
-pub(crate) struct Rule {
+pub(crate) struct Rule<'a> {
     bucket: &'static str,
     prefix: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<&'static [&'static str]>,
+    keys: Option<&'a [&'a str]>,
     top_level: bool,
     container: &'static str,
     strip: &'static str,
@@ -38,7 +38,7 @@ pub(crate) struct Rule {
 }
 
 /// A whole bucket, its keys unchanged after `add`.
-const fn whole(bucket: &'static str, container: &'static str, add: &'static str) -> Rule {
+const fn whole(bucket: &'static str, container: &'static str, add: &'static str) -> Rule<'static> {
     Rule {
         bucket,
         prefix: "",
@@ -47,6 +47,18 @@ const fn whole(bucket: &'static str, container: &'static str, add: &'static str)
         container,
         strip: "",
         add,
+    }
+}
+
+/// These of a bucket's keys, unchanged.
+pub(crate) const fn exactly<'a>(
+    bucket: &'static str,
+    keys: &'a [&'a str],
+    container: &'static str,
+) -> Rule<'a> {
+    Rule {
+        keys: Some(keys),
+        ..whole(bucket, container, "")
     }
 }
 
@@ -203,9 +215,3 @@ pub(crate) const CASES: &[Case] = &[
         ],
     },
 ];
-
-/// Those of a bucket's keys that can be addressed; see the test on those that cannot.
-pub(crate) const ADDRESSABLE: &[Rule] = &[Rule {
-    keys: Some(&["fine.txt", "..fine", "a/.b/c"]),
-    ..whole("awkward", "con", "")
-}];

@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use blobfleet::job::JobId;
+use blobfleet::reporter::ledger::{EndingKind, EndingLine, Ledger};
 use serde_json::{Value, json};
 
-use crate::bridge::{self, Bridge};
+use crate::bridge;
 use crate::end_to_end_cases::Rule;
 use crate::moto::Moto;
 use crate::parts;
@@ -80,10 +82,17 @@ pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A], env: &[(&str,
     }
 }
 
-/// What compare.py says; `only`: no other container is there.
-pub(crate) fn verdict(moto: &Moto, bridge: &Bridge, rules: &[Rule], only: bool) -> Value {
+/// Every object of a finished job that ended so, from the ledger in its state folder.
+pub(crate) fn endings(state: &Path, summary: &Value, kind: EndingKind) -> Vec<EndingLine> {
+    let job = summary["job_id"].as_str().unwrap();
+    let ledger = Ledger::open_read_only(&state.join("jobs").join(job)).unwrap();
+    ledger.endings(&JobId::new(job), kind, u32::MAX).unwrap()
+}
+
+/// What compare.py says of the account at this URL; `only`: no other container is there.
+pub(crate) fn verdict(moto: &Moto, azurite: &str, rules: &[Rule<'_>], only: bool) -> Value {
     let rules = parts::json_file(&json!({"only": only, "rules": rules}));
-    let (blob, sas) = (bridge.azurite(), bridge::sas());
+    let sas = bridge::sas();
     let rules = rules.path().to_str().unwrap();
     parts::script(
         "compare.py",
@@ -91,7 +100,7 @@ pub(crate) fn verdict(moto: &Moto, bridge: &Bridge, rules: &[Rule], only: bool) 
             "--s3",
             moto.url(),
             "--blob",
-            &blob,
+            azurite,
             "--sas",
             &sas,
             "--rules",

@@ -106,7 +106,7 @@ impl Fleet {
             ended.stderr,
             self.logs()
         );
-        let verdict = verdict(moto, bridge, case.rules, false);
+        let verdict = verdict(moto, &bridge.azurite(), case.rules, false);
         expect_all(case.source, &ended.summary, &verdict);
         ended.summary
     }

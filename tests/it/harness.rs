@@ -218,6 +218,15 @@ impl Running {
         panic!("the process has ended before its time: {status}\n{}", *said);
     }
 
+    /// The most memory the process has had resident, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let id = self.child.id().expect("the child was reaped");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    }
+
     /// Sends SIGTERM.
     pub(crate) async fn terminate(&self) {
         let id = self.child.id().expect("the child was reaped");

@@ -32,6 +32,7 @@ pub(super) fn read(body: &[u8], etag: Option<String>) -> Result<BlockList, Strin
         etag: etag.filter(|_| !committed.is_empty()),
         committed,
         uncommitted: lists.uncommitted.into_pairs(),
+        ..BlockList::default()
     })
 }
 

@@ -225,9 +225,13 @@ impl Destination {
             return Ok(None);
         };
         let etag = answer.header("etag").map(str::to_owned);
-        block_list::read(&answer.body, etag)
-            .map(Some)
-            .map_err(|fault| unreadable(&what, &fault))
+        let list =
+            block_list::read(&answer.body, etag).map_err(|fault| unreadable(&what, &fault))?;
+        Ok(Some(BlockList {
+            last_modified: answer.time("last-modified"),
+            date: answer.time("date"),
+            ..list
+        }))
     }
 
     /// A blob's properties; `None` where there is no blob (uncommitted blocks make none).

@@ -289,7 +289,7 @@ impl Answer {
         })
     }
 
-    fn time(&self, name: &str) -> Option<i64> {
+    pub(super) fn time(&self, name: &str) -> Option<i64> {
         let time = httpdate::parse_http_date(self.header(name)?).ok()?;
         let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()

@@ -141,6 +141,10 @@ pub struct BlockList {
     /// The blob's ETag; `None` where no block is committed (there may be a blob even so, made in
     /// one piece).
     pub etag: Option<String>,
+    /// When the blob was last written, in seconds since 1970; `None` where there is none.
+    pub last_modified: Option<i64>,
+    /// The service's own clock in its answer, seconds since 1970.
+    pub date: Option<i64>,
 }
 
 /// A blob as HEAD shows it.

@@ -119,6 +119,7 @@ impl Draft {
                 },
                 root: task.root,
                 object,
+                staged: None,
             }),
         }
     }

@@ -26,6 +26,7 @@ mod end_to_end_cases;
 mod end_to_end_check;
 mod end_to_end_fleet;
 mod end_to_end_relay;
+mod end_to_end_tags;
 mod harness;
 mod keys;
 mod kill;

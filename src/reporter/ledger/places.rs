@@ -37,8 +37,7 @@ pub(super) fn blob_url(spec: Option<&JobSpec>, root: Option<&Root>, key: &str) -
     let (Some(spec), Some(root)) = (spec, root) else {
         return String::new();
     };
-    let kept = key.get(root.strip..).unwrap_or(key);
-    let name = encoded(&format!("{}{kept}", root.blob_prefix));
+    let name = encoded(&root.blob(key).unwrap_or_default());
     format!("{}/{}/{name}", spec.account, root.container)
 }
 

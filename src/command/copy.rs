@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::dry_run;
 use super::jobs::cancel;
 use super::output::Output;
 use super::run::{self, Means};
@@ -15,7 +16,7 @@ use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
 use crate::config::{CopyCommand, Env};
 use crate::failure::Result;
-use crate::job::{JobSpec, Overwrite};
+use crate::job::JobSpec;
 use crate::message::JobEvent;
 use crate::pace::Pace;
 use crate::prompt::Prompter;
@@ -51,12 +52,11 @@ async fn begin(
     (output, env): (&Output, Env),
     shutdown: CancellationToken,
 ) -> Result<u8> {
+    command.check()?;
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
-    let prompter = match request.options.overwrite {
-        Overwrite::Prompt => Prompter::terminal()?,
-        _ => Prompter::nobody(),
-    };
+    // Whether there is somebody to ask is said before anything is begun.
+    Prompter::of(request.options.overwrite)?;
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
@@ -65,6 +65,9 @@ async fn begin(
         wiring.credentials = credentials;
     }
     wiring.check_destination(&request.destination).await?;
+    if command.dry_run {
+        return dry_run::run(&request, &wiring, command.output.output_type, &shutdown).await;
+    }
     let folder = folder(&command, &request, &wiring).await?;
     let metrics = run::metrics(command.listen, &shutdown).await?;
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
@@ -73,8 +76,7 @@ async fn begin(
         wiring: &wiring,
         folder: &folder,
         concurrency: command.copy.concurrency(env),
-        pace: command.copy.bytes_per_second()?.map(Pace::new),
-        prompter,
+        pace: command.copy.speed.bytes_per_second()?.map(Pace::new),
         output,
         metrics,
     };

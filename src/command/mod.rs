@@ -4,6 +4,7 @@ mod absence;
 mod azcopy_json;
 pub mod copier;
 pub mod copy;
+mod dry_run;
 mod fleet;
 pub mod jobs;
 pub mod lister;

@@ -48,7 +48,6 @@ pub(super) struct Means<'a> {
     pub(super) folder: &'a JobFolder,
     pub(super) concurrency: u16,
     pub(super) pace: Option<Pace>,
-    pub(super) prompter: Prompter,
     pub(super) output: &'a Output,
     pub(super) metrics: Metrics,
 }
@@ -85,7 +84,7 @@ pub(super) async fn run(
         clock: means.wiring.clock.clone(),
         concurrency: means.concurrency,
         pace: means.pace,
-        prompter: means.prompter,
+        prompter: Prompter::of(spec.options.overwrite)?,
         spec,
     };
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::args::{CarryArgs, CopyArgs, SelectArgs, SourceArgs, SpeedArgs};
+use super::args::{
+    CarryArgs, CopyArgs, CopyCommand, OutputLevel, SelectArgs, SourceArgs, SpeedArgs,
+};
 use super::lists::{container_map, entries, lines, pairs, time, usage};
 use super::{Env, sizes};
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::filter::Filter;
-use crate::job::{ContentHeaders, CopyOptions, Filters, Properties};
+use crate::job::{ContentHeaders, CopyOptions, Filters, Overwrite, Properties};
 use crate::submit::{Request, Selection};
 
 /// Objects a copier works on at a time, where nothing else is said.
@@ -156,6 +158,31 @@ impl CopyArgs {
             exclude_buckets: entries(select.exclude_container.as_deref()),
             containers,
         })
+    }
+}
+
+impl CopyCommand {
+    /// Checks flags that contradict each other.
+    ///
+    /// # Errors
+    /// What cannot be had together, by name.
+    pub fn check(&self) -> Result<()> {
+        let prompt = self.copy.overwrite == Overwrite::Prompt;
+        if self.dry_run && prompt {
+            return Err(usage(
+                "--dry-run does not ask, as --overwrite=prompt would have it: leave one of them out",
+            ));
+        }
+        let silent = self.output.output_level != OutputLevel::Default;
+        match (self.dry_run, prompt) {
+            (true, _) if silent => Err(usage(
+                "--dry-run prints a line per object: leave --output-level out",
+            )),
+            (_, true) if silent => Err(usage(
+                "--overwrite=prompt has something to print: leave --output-level out",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod passage;
 pub mod plan;
 mod proof;
 mod relay;
-mod target;
+pub(crate) mod target;
 mod transfer;
 mod worker;
 

@@ -9,7 +9,7 @@ use crate::skip::Skip;
 
 /// Where an object goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// To this blob; `escaped` where it is not its own name.
     Blob {
         /// The blob.
@@ -22,7 +22,7 @@ pub(super) enum Target {
 }
 
 /// The place of a key. Only a name whose fate depends on it asks what kind of account it is.
-pub(super) async fn of(
+pub(crate) async fn of(
     clients: &JobClients,
     spec: &JobSpec,
     root: &Root,

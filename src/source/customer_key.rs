@@ -28,13 +28,15 @@ impl CustomerKey {
     /// # Errors
     /// [`Reason::Usage`]: the file cannot be read or holds no such key.
     pub fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let bytes = std::fs::read(path)
-            .map_err(|error| usage(format!("--s3-sse-c-key-file {shown}: {error}")))?;
-        Self::new(&bytes).ok_or_else(|| {
+        let bytes = std::fs::read(path).map_err(|error| {
             usage(format!(
-                "--s3-sse-c-key-file {shown}: it holds no key: 32 bytes, or their base64"
+                "--s3-sse-c-key-file: the file cannot be read: {error}"
             ))
+        })?;
+        Self::new(&bytes).ok_or_else(|| {
+            usage(
+                "--s3-sse-c-key-file: the file holds no key: 32 bytes, or their base64".to_owned(),
+            )
         })
     }
 

@@ -1,10 +1,11 @@
-//! Section 5.3 of AzCopy's rules, as a table.
+//! AzCopy's rules 5.3 (which blob an object becomes), every row, with the result we want.
 
 use super::roots::{self, Bucket, Layout};
 use crate::destination::naming::ContainerNames;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::job::Root;
+use crate::source::url::{Level, SourceUrl};
 
 const SERVICE: &str = "https://acct.blob.core.windows.net";
 
@@ -72,6 +73,8 @@ fn directories() {
         );
         assert_eq!(named(root, "a/b/x/y"), expected, "{key} {to}");
     }
+    let failure = roots::directory(&bucket("b"), "a", layout(true, false), &destination(""));
+    assert!(failure.unwrap_err().message.contains("name a container"));
     let top = roots::directory(
         &bucket("b"),
         "top",
@@ -108,6 +111,26 @@ fn buckets() {
             &mut names,
         );
         assert!(refused.unwrap_err().message.contains("name a container"));
+    }
+}
+
+/// AzCopy calls the folder after the host where the bucket stands there.
+#[test]
+fn a_bucket_has_one_folder_however_it_is_named() {
+    for url in [
+        "https://s3.amazonaws.com/bu.cket",
+        "https://bu.cket.s3.amazonaws.com/",
+        "https://bu.cket.s3.eu-west-1.amazonaws.com",
+        "s3://bu.cket",
+    ] {
+        let source = SourceUrl::parse(url, None).unwrap();
+        let Level::Bucket { bucket: name } = &source.level else {
+            panic!("{url}")
+        };
+        let mut names = ContainerNames::default();
+        let layout = layout(true, source.contents_only);
+        let root = roots::bucket(&bucket(name), layout, &destination("cont/d"), &mut names);
+        assert_eq!(named(root, "k"), "cont: d/bu.cket/k", "{url}");
     }
 }
 

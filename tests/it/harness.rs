@@ -47,20 +47,20 @@ impl World {
     /// `blobfleet COMMAND… --state STATE`, printing JSON unless it says otherwise, with both
     /// clouds' credentials in the environment: AWS keys, and the account's name and key.
     pub(crate) fn command(&self, command: &[&str]) -> Invocation {
-        self.command_for(ACCOUNT, command)
+        self.command_into(ACCOUNT, command)
     }
 
-    fn command_for(&self, account: &str, command: &[&str]) -> Invocation {
+    fn command_into(&self, account: &str, command: &[&str]) -> Invocation {
         let state = self.state();
         let mut invocation = Invocation::new(self.home.path());
-        for (variable, value) in [
+        for (name, value) in [
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_ENDPOINT_URL_S3", &self.cloud.s3_url()),
             ("AZURE_STORAGE_ACCOUNT", account),
             ("AZURE_STORAGE_KEY", &self.cloud.account_key(account)),
         ] {
-            invocation = invocation.env(variable, value);
+            invocation = invocation.env(name, value);
         }
         invocation
             .env("BLOBFLEET_OUTPUT_TYPE", "json")
@@ -82,7 +82,7 @@ impl World {
     /// The same into any account.
     pub(crate) fn copy_to(&self, account: &str, source: &str, to: &str) -> Invocation {
         let to = format!("{}/{to}", self.cloud.blob_url(account));
-        self.command_for(account, &["copy", source, &to])
+        self.command_into(account, &["copy", source, &to])
     }
 
     /// The same, with an account SAS in the destination instead of the account's key.

@@ -19,9 +19,8 @@ use crate::command::wiring::{AWS_HOME, Wiring};
 use crate::config::{Env, ResumeJob};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, JobStatus, Overwrite};
+use crate::job::{JobSpec, JobStatus};
 use crate::pace::Pace;
-use crate::prompt::Prompter;
 
 pub(super) async fn run(
     command: ResumeJob,
@@ -53,10 +52,6 @@ pub(super) async fn run(
         folder: &folder,
         concurrency: command.speed.concurrency(env),
         pace: command.speed.bytes_per_second()?.map(Pace::new),
-        prompter: match known.spec.options.overwrite {
-            Overwrite::Prompt => Prompter::terminal()?,
-            _ => Prompter::nobody(),
-        },
         output,
         metrics: run::metrics(command.listen, &shutdown).await?,
     };

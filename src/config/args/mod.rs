@@ -53,6 +53,9 @@ pub struct CopyCommand {
     pub source: String,
     /// Where to: https://ACCOUNT.blob.core.windows.net[/CONTAINER[/PATH]][?SAS].
     pub destination: String,
+    /// Print what would be copied, skipped or failed, and write nothing anywhere.
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub copy: CopyArgs,

@@ -123,7 +123,7 @@ impl fmt::Display for DestinationUrl {
 }
 
 /// Percent-encodes everything of a blob name but unreserved characters and `/`.
-pub(super) fn encode_path(path: &str) -> String {
+pub(crate) fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 

@@ -3,6 +3,7 @@
 mod containers;
 mod entries;
 mod filters;
+mod special_keys;
 mod versions;
 
 use std::collections::BTreeSet;

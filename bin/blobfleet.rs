@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use blobfleet::command::{copy, jobs};
+use blobfleet::command::{copy, jobs, manual};
 use blobfleet::config::{FrontCli, FrontCommand, environment};
 use blobfleet::process;
 
@@ -10,5 +10,7 @@ fn main() -> ExitCode {
     process::main(async |cli: FrontCli, shutdown| match cli.command {
         FrontCommand::Copy(command) => copy::run(*command, environment, shutdown).await,
         FrontCommand::Jobs(command) => jobs::run(command, environment, shutdown).await,
+        FrontCommand::Completions(command) => manual::completions(&command),
+        FrontCommand::Man(command) => manual::man(&command),
     })
 }

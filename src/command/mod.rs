@@ -8,6 +8,7 @@ mod dry_run;
 mod fleet;
 pub mod jobs;
 pub mod lister;
+pub mod manual;
 mod output;
 mod progress;
 mod report;

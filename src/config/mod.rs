@@ -21,10 +21,10 @@ use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    BrokerArgs, CancelJob, CarryArgs, CleanJobs, CopierCli, CopyArgs, CopyCommand, FrontCli,
-    FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs, ListerCli, LogArgs, OutputArgs,
-    OutputLevel, OutputType, RemoveJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects,
-    SourceArgs, SpeedArgs, StateArgs, StatusFilter,
+    BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli, CopyArgs,
+    CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs, ListerCli,
+    LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, ReporterCli, ResumeJob,
+    SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;

@@ -33,6 +33,39 @@ fn switches_take_a_value_or_none() {
     );
 }
 
+/// The words of a line as a shell reads them; `$D` is an account, and its SAS is left out.
+fn words(line: &str) -> Vec<String> {
+    let line = line.replace("$D", "https://acct.blob.core.windows.net");
+    let line = line.replace("?SAS", "");
+    line.split(' ')
+        .map(|word| word.trim_matches(['"', '\'']).to_owned())
+        .collect()
+}
+
+#[test]
+fn every_example_of_the_help_is_a_command() {
+    let mut examples = 0;
+    let mut front = command::<FrontCli>(|_| false);
+    front.build();
+    for command in front.get_subcommands() {
+        let help = command.get_after_long_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        let lines = help.lines().map(str::trim);
+        for line in lines.filter(|line| line.starts_with("blobfleet ")) {
+            let line = line.split([';', '|', '>']).next().unwrap().trim();
+            let parsed = parse::<FrontCli>(words(line));
+            let parsed = parsed.unwrap_or_else(|error| panic!("{line}: {error}"));
+            if let FrontCommand::Copy(copy) = parsed.command {
+                let places = (copy.source.as_str(), copy.destination.as_str());
+                let request = copy.copy.request(&copy.s3, places, |_| None);
+                request.unwrap_or_else(|failure| panic!("{line}: {failure}"));
+            }
+            examples += 1;
+        }
+    }
+    assert!(examples >= 16, "{examples}");
+}
+
 #[test]
 fn every_flag_has_its_environment_variable_and_hides_the_value() {
     let mut front = command::<FrontCli>(|_| false);

@@ -34,6 +34,7 @@ mod jobs;
 mod keys;
 mod kill;
 mod large;
+mod manual;
 mod moto;
 mod overwrite;
 mod parts;

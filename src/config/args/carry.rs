@@ -34,7 +34,7 @@ pub struct CarryArgs {
     /// The tier of every blob: Hot, Cool, Cold or Archive.
     #[arg(long, value_name = "TIER")]
     pub block_blob_tier: Option<String>,
-    /// Facts about the source kept as metadata s3_…, separated by commas.
+    /// Facts about the source kept as metadata s3_NAME, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FACTS")]
     pub s2s_source_metadata: Vec<SourceFact>,
     /// Index tags of every blob, e.g. project=blue&year=2026

@@ -5,13 +5,16 @@
 
 mod carry;
 mod copy;
+mod examples;
 mod jobs;
 mod select;
 mod shared;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 pub use carry::CarryArgs;
 pub use copy::CopyArgs;
@@ -40,11 +43,33 @@ pub struct FrontCli {
 #[derive(Debug, Subcommand)]
 pub enum FrontCommand {
     /// Copy objects, directories or buckets from S3 to Azure Blob Storage.
-    #[command(alias = "cp")]
+    #[command(alias = "cp", after_long_help = examples::COPY)]
     Copy(Box<CopyCommand>),
     /// Look at jobs; resume, cancel or remove them.
-    #[command(subcommand, alias = "job")]
+    #[command(subcommand, alias = "job", after_long_help = examples::JOBS)]
     Jobs(JobsCommand),
+    /// Print completions for a shell.
+    #[command(after_long_help = examples::COMPLETIONS)]
+    Completions(CompletionsCommand),
+    /// Print the manual: a page for each command and program.
+    #[command(after_long_help = examples::MAN)]
+    Man(ManCommand),
+}
+
+/// Prints completions of `blobfleet` for a shell.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsCommand {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the manual, in the format of man(1).
+#[derive(Clone, Debug, Args)]
+pub struct ManCommand {
+    /// Write a file for each page into this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// Copies in one process, with an embedded queue; run it again to resume.
@@ -156,6 +181,7 @@ impl LogLevel for FrontCli {
         match &self.command {
             FrontCommand::Copy(command) => command.log.log_level.as_deref(),
             FrontCommand::Jobs(command) => command.args().log.log_level.as_deref(),
+            FrontCommand::Completions(_) | FrontCommand::Man(_) => None,
         }
     }
 
@@ -164,7 +190,9 @@ impl LogLevel for FrontCli {
             FrontCommand::Copy(_) | FrontCommand::Jobs(JobsCommand::Resume(_)) => {
                 Audience::UserAndJob
             }
-            FrontCommand::Jobs(_) => Audience::User,
+            FrontCommand::Jobs(_) | FrontCommand::Completions(_) | FrontCommand::Man(_) => {
+                Audience::User
+            }
         }
     }
 }

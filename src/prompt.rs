@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::job::Overwrite;
 
 /// Asks whether blobs may be replaced; clones share the answers that hold for all.
 #[derive(Clone, Debug)]
@@ -15,6 +16,17 @@ pub struct Prompter {
 }
 
 impl Prompter {
+    /// Who is asked in this mode.
+    ///
+    /// # Errors
+    /// See [`Prompter::terminal`].
+    pub fn of(mode: Overwrite) -> Result<Self> {
+        match mode {
+            Overwrite::Prompt => Self::terminal(),
+            _ => Ok(Self::nobody()),
+        }
+    }
+
     /// Nobody can be asked.
     pub fn nobody() -> Self {
         Self { for_all: None }
@@ -24,7 +36,7 @@ impl Prompter {
     ///
     /// # Errors
     /// [`Reason::Usage`]: standard input or error is no terminal.
-    pub fn terminal() -> Result<Self> {
+    fn terminal() -> Result<Self> {
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             return Err(Failure::stop(
                 Reason::Usage,

@@ -83,7 +83,7 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let Some(known) = result else { return Ok(0) };
     match &known.end {
         Some(end) if cli.wait => {
-            let summary = Summary::of_end(&known.spec, end);
+            let summary = Summary::of_end(&known.spec, end, known.listed);
             Progress::new(cli.output.output_type).finish(&summary)?;
             Ok(summary.exit_code())
         }

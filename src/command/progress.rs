@@ -8,8 +8,9 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+use super::report;
 use crate::config::OutputType;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::Result;
 use crate::process::print;
 use crate::reporter::summary::Summary;
 
@@ -66,7 +67,7 @@ impl Progress {
             line.tick();
         }
         if self.output == OutputType::Json {
-            print(&json(summary)?)
+            print(&report::json(summary)?)
         } else {
             Ok(())
         }
@@ -78,8 +79,8 @@ impl Progress {
             line.finish_and_clear();
         }
         match self.output {
-            OutputType::Json | OutputType::AzcopyJson => print(&json(summary)?),
-            OutputType::Text => print(&text(summary)),
+            OutputType::Json | OutputType::AzcopyJson => print(&report::json(summary)?),
+            OutputType::Text => print(&report::text(summary)),
         }
     }
 
@@ -122,66 +123,4 @@ impl Progress {
             u64::try_from(bytes / millis).unwrap_or(u64::MAX),
         )
     }
-}
-
-fn json(summary: &Summary) -> Result<String> {
-    serde_json::to_string(summary)
-        .map_err(|error| Failure::stop(Reason::Internal, format!("summary: {error}")))
-}
-
-/// The summary for people.
-fn text(summary: &Summary) -> String {
-    let elapsed = Duration::from_secs_f64(summary.elapsed_seconds);
-    let mut lines = vec![
-        format!("Job {}: {}", summary.job_id, summary.status),
-        format!("  from     {}", summary.source),
-        format!("  to       {}", summary.destination),
-        format!(
-            "  listed   {} objects, {}",
-            HumanCount(summary.objects_listed),
-            BinaryBytes(summary.bytes_listed)
-        ),
-        format!(
-            "  copied   {} objects, {}",
-            HumanCount(summary.objects_copied),
-            BinaryBytes(summary.bytes_copied)
-        ),
-    ];
-    lines.push(counted(
-        "skipped",
-        summary.objects_skipped,
-        &summary.skipped_by_reason,
-    ));
-    lines.push(counted(
-        "failed",
-        summary.objects_failed,
-        &summary.failed_by_reason,
-    ));
-    if summary.ranges_failed > 0 {
-        lines.push(format!("  not listed: {} ranges", summary.ranges_failed));
-    }
-    if summary.objects_open > 0 {
-        lines.push(format!(
-            "  open     {} objects",
-            HumanCount(summary.objects_open)
-        ));
-    }
-    lines.push(format!("  elapsed  {}", HumanDuration(elapsed)));
-    if summary.status == crate::job::JobStatus::Interrupted {
-        lines.push("Run the same command again to resume.".to_owned());
-    }
-    lines.join("\n")
-}
-
-fn counted(what: &str, total: u64, reasons: &std::collections::BTreeMap<String, u64>) -> String {
-    let detail: Vec<_> = reasons
-        .iter()
-        .map(|(reason, count)| format!("{reason}: {}", HumanCount(*count)))
-        .collect();
-    let detail = if detail.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", detail.join(", "))
-    };
-    format!("  {what:<8} {} objects{detail}", HumanCount(total))
 }

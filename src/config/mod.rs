@@ -21,8 +21,10 @@ use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    BrokerArgs, CarryArgs, CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, ListerCli,
-    LogArgs, OutputArgs, OutputLevel, OutputType, ReporterCli, SelectArgs, SourceArgs, StateArgs,
+    BrokerArgs, CancelJob, CarryArgs, CleanJobs, CopierCli, CopyArgs, CopyCommand, FrontCli,
+    FrontCommand, JobsArgs, JobsCommand, ListJobs, ListerCli, LogArgs, OutputArgs, OutputLevel,
+    OutputType, RemoveJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs,
+    SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::args::{CarryArgs, CopyArgs, CopyCommand, OutputLevel, SelectArgs, SourceArgs};
+use super::args::{
+    CarryArgs, CopyArgs, CopyCommand, OutputLevel, SelectArgs, SourceArgs, SpeedArgs,
+};
 use super::lists::{container_map, entries, lines, pairs, time, usage};
 use super::{Env, sizes};
 use crate::destination::url::DestinationUrl;
@@ -28,7 +30,7 @@ const TIER_OF_CLASS: [(&str, &str); 6] = [
     ("DEEP_ARCHIVE", "Archive"),
 ];
 
-impl CopyArgs {
+impl SpeedArgs {
     /// Objects worked on at a time: the flag, or what AzCopy's scripts set.
     pub fn concurrency(&self, env: Env) -> u16 {
         let azcopys = || env("AZCOPY_CONCURRENCY_VALUE")?.parse().ok();
@@ -44,6 +46,21 @@ impl CopyArgs {
     /// The value is no number of megabits.
     pub fn bytes_per_second(&self) -> Result<Option<u64>> {
         sizes::bytes_per_second(&self.cap_mbps)
+    }
+}
+
+impl CopyArgs {
+    /// See [`SpeedArgs::concurrency`].
+    pub fn concurrency(&self, env: Env) -> u16 {
+        self.speed.concurrency(env)
+    }
+
+    /// See [`SpeedArgs::bytes_per_second`].
+    ///
+    /// # Errors
+    /// The value is no number of megabits.
+    pub fn bytes_per_second(&self) -> Result<Option<u64>> {
+        self.speed.bytes_per_second()
     }
 
     /// What changes how objects are copied.

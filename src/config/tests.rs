@@ -6,6 +6,7 @@ fn copy(args: &[&str]) -> CopyCommand {
     let all = ["blobfleet", "copy", "s3://b", "http://127.0.0.1:1/acct/c"];
     match parse::<FrontCli>(all.iter().chain(args)).unwrap().command {
         FrontCommand::Copy(command) => *command,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -37,12 +38,16 @@ fn every_flag_has_its_environment_variable_and_hides_the_value() {
     let mut front = command::<FrontCli>(|_| false);
     front.build();
     let copy = front.find_subcommand("copy").unwrap().clone();
-    for command in [
+    let jobs = front.find_subcommand("jobs").unwrap().clone();
+    let all = jobs
+        .get_subcommands()
+        .filter(|jobs| jobs.get_name() != "help");
+    for command in all.cloned().chain([
         copy,
         command::<ListerCli>(|_| false),
         command::<CopierCli>(|_| false),
         command::<ReporterCli>(|_| false),
-    ] {
+    ]) {
         for arg in command.get_arguments() {
             let Some(long) = arg.get_long() else { continue };
             if matches!(long, "help" | "version") {

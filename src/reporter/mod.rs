@@ -5,6 +5,7 @@
 
 pub mod book;
 mod charge;
+mod gauges;
 mod handle;
 mod intake;
 pub mod ledger;
@@ -48,6 +49,27 @@ pub struct Reporter {
     pub clock: Clock,
     /// Take charge of a log that another ledger has written to.
     pub adopt: bool,
+}
+
+/// Ends a job that nobody works on, in the ledger and in the log; one that has ended stays as it
+/// is. The broker and the ledger are this process's alone.
+///
+/// # Errors
+/// The disk.
+pub async fn cancel(
+    broker: &dyn Broker,
+    ledger: &LedgerHandle,
+    spec: Arc<JobSpec>,
+    now_ms: i64,
+) -> Result<()> {
+    let job = spec.id.clone();
+    ledger
+        .with(move |ledger| ledger.submit(&spec, now_ms))
+        .await??;
+    ledger
+        .with(move |ledger| ledger.cancel(&job, now_ms))
+        .await??;
+    outbox::flush(broker, ledger).await
 }
 
 impl Reporter {
@@ -122,6 +144,6 @@ impl Reporter {
 
     async fn refresh(&self) -> Result<()> {
         let now_ms = self.clock.unix_ms();
-        serve::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await
+        gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await
     }
 }

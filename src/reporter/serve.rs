@@ -1,35 +1,80 @@
-//! The jobs API, and the metrics that come from the ledger.
+//! The jobs API: what `blobfleet jobs --reporter` asks for, in JSON.
+//!
+//! - `GET /api/jobs`, `GET /api/jobs/ID`: summaries;
+//! - `GET /api/jobs/ID/objects?status=failed|skipped&after=…&limit=…`: a page of objects;
+//! - `GET /api/jobs/ID/ranges?after=…&limit=…`: a page of ranges that could not be listed;
+//! - `POST /api/jobs/ID/cancel`: ends a running job.
+//!
+//! A page's `next` is the `after` of the one that follows; null after the last.
 
-use std::collections::BTreeMap;
-
-use axum::Json;
-use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
 use serde_json::json;
 
 use super::LedgerHandle;
+use super::ledger::{EndingKind, Ledger, LinePage, Place};
 use super::summary::Summary;
-use crate::broker::{Broker, Queue};
 use crate::clock::Clock;
-use crate::failure::{Reason, Result};
+use crate::failure::Result;
 use crate::job::{JobId, JobStatus};
-use crate::metrics::Metrics;
 
-/// Ended jobs shown in metrics; older ones stay in `/api/jobs`.
-const ENDED_SHOWN: usize = 5;
+const KINDS: &str = "status is failed or skipped";
 
-/// `/api/jobs` and `/api/jobs/ID`.
+/// Lines in a page where nothing is said, and the most there are.
+const LIMIT: (u32, u32) = (1_000, 10_000);
+
+/// The routes of the API.
 pub fn router(ledger: LedgerHandle, clock: Clock) -> Router {
     Router::new()
         .route("/api/jobs", get(all))
         .route("/api/jobs/{id}", get(one))
+        .route("/api/jobs/{id}/objects", get(objects))
+        .route("/api/jobs/{id}/ranges", get(ranges))
+        .route("/api/jobs/{id}/cancel", post(cancel))
         .with_state((ledger, clock))
 }
 
 type Shared = State<(LedgerHandle, Clock)>;
+
+/// What a page is asked for with.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    kind: Option<EndingKind>,
+    after: Place,
+    limit: u32,
+}
+
+impl Wanted {
+    fn read(query: Option<String>) -> std::result::Result<Self, &'static str> {
+        let mut wanted = Self {
+            kind: None,
+            after: Place::START,
+            limit: LIMIT.0,
+        };
+        let query = format!("http://any/?{}", query.unwrap_or_default());
+        let url = reqwest::Url::parse(&query).map_err(|_| "the query cannot be read")?;
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "status" => wanted.kind = Some(kind(&value)?),
+                "after" => wanted.after = value.parse()?,
+                "limit" => wanted.limit = value.parse().map_err(|_| "limit is a number")?,
+                _ => return Err("a page is asked for with status, after and limit"),
+            }
+        }
+        wanted.limit = wanted.limit.clamp(1, LIMIT.1);
+        Ok(wanted)
+    }
+}
+
+fn kind(text: &str) -> std::result::Result<EndingKind, &'static str> {
+    let kinds = [EndingKind::Failed, EndingKind::Skipped];
+    let kind = kinds.into_iter().find(|kind| kind.as_str() == text);
+    kind.ok_or(KINDS)
+}
 
 async fn all(State((ledger, clock)): Shared) -> Response {
     match ledger.summaries(clock.unix_ms()).await {
@@ -39,149 +84,94 @@ async fn all(State((ledger, clock)): Shared) -> Response {
 }
 
 async fn one(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
-    match ledger.summary(JobId::new(&id), clock.unix_ms()).await {
+    known(ledger.summary(JobId::new(&id), clock.unix_ms()).await)
+}
+
+fn known(summary: Result<Option<Summary>>) -> Response {
+    match summary {
         Ok(Some(summary)) => Json(summary).into_response(),
         Ok(None) => error(StatusCode::NOT_FOUND, "no such job; /api/jobs lists them"),
         Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
     }
 }
 
-fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": message }))).into_response()
+async fn objects(
+    State((ledger, _)): Shared,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let wanted = match Wanted::read(query) {
+        Ok(wanted) => wanted,
+        Err(why) => return error(StatusCode::BAD_REQUEST, why),
+    };
+    let Some(kind) = wanted.kind else {
+        return error(StatusCode::BAD_REQUEST, KINDS);
+    };
+    let job = JobId::new(&id);
+    let lines = move |ledger: &mut Ledger| {
+        let known = ledger.book().jobs.contains_key(&job);
+        known.then(|| ledger.endings_after(&job, kind, wanted.after, wanted.limit))
+    };
+    paged("objects", ledger.with(lines).await)
 }
 
-/// Brings the ledger's metrics up to date.
-///
-/// # Errors
-/// The ledger; a broker out of reach leaves the queue depths as they were.
-pub(super) async fn refresh(
-    broker: &dyn Broker,
-    ledger: &LedgerHandle,
-    metrics: &Metrics,
-    now_ms: i64,
-) -> Result<()> {
-    let summaries = ledger.summaries(now_ms).await?;
-    show_jobs(metrics, &summaries);
-    let running: Vec<JobId> = summaries
-        .iter()
-        .filter(|summary| summary.status == JobStatus::Running)
-        .map(|summary| summary.job_id.clone())
-        .collect();
-    if let Err(failure) = show_queues(broker, metrics, &running).await {
-        tracing::debug!(%failure, "queue depths are not known");
-    }
-    Ok(())
+async fn ranges(
+    State((ledger, _)): Shared,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let wanted = match Wanted::read(query) {
+        Ok(wanted) => wanted,
+        Err(why) => return error(StatusCode::BAD_REQUEST, why),
+    };
+    let job = JobId::new(&id);
+    let lines = move |ledger: &mut Ledger| {
+        let known = ledger.book().jobs.contains_key(&job);
+        known.then(|| ledger.range_failures_after(&job, wanted.after, wanted.limit))
+    };
+    paged("ranges", ledger.with(lines).await)
 }
 
-/// Values are set in place, never taken away and put back: a scrape may come at any moment.
-fn show_jobs(metrics: &Metrics, summaries: &[Summary]) {
-    for status in JobStatus::ALL {
-        let count = summaries
-            .iter()
-            .filter(|summary| summary.status == status)
-            .count();
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        metrics
-            .jobs
-            .with_label_values(&[status.as_str()])
-            .set(count);
-    }
-    let mut ended = 0;
-    for summary in summaries {
-        ended += usize::from(summary.status != JobStatus::Running);
-        if summary.status == JobStatus::Running || ended <= ENDED_SHOWN {
-            show_job(metrics, summary);
-        } else {
-            hide_job(metrics, summary);
+fn paged<T: Serialize>(name: &str, page: Result<Option<Result<LinePage<T>>>>) -> Response {
+    match page.map(Option::transpose) {
+        Ok(Ok(Some(page))) => {
+            let next = page.next.map(|place| place.to_string());
+            Json(json!({ name: page.lines, "next": next })).into_response()
+        }
+        Ok(Ok(None)) => error(StatusCode::NOT_FOUND, "no such job; /api/jobs lists them"),
+        Ok(Err(failure)) | Err(failure) => {
+            error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message)
         }
     }
 }
 
-fn objects(summary: &Summary) -> [(&'static str, u64); 5] {
-    [
-        ("listed", summary.objects_listed),
-        ("copied", summary.objects_copied),
-        ("skipped", summary.objects_skipped),
-        ("failed", summary.objects_failed),
-        ("open", summary.objects_open),
-    ]
-}
-
-fn bytes(summary: &Summary) -> [(&'static str, u64); 2] {
-    [
-        ("listed", summary.bytes_listed),
-        ("copied", summary.bytes_copied),
-    ]
-}
-
-fn show_job(metrics: &Metrics, summary: &Summary) {
-    let job = summary.job_id.as_str();
-    for (state, value) in objects(summary) {
-        metrics
-            .job_objects
-            .with_label_values(&[job, state])
-            .set(signed(value));
+/// Ends a running job. The end is durable when this answers; the fleet hears of it by the job log
+/// within a second or so. Cancelling again changes nothing.
+async fn cancel(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
+    let now_ms = clock.unix_ms();
+    let job = JobId::new(&id);
+    let cancelled = ledger.with({
+        let job = job.clone();
+        move |ledger| ledger.cancel(&job, now_ms)
+    });
+    let ended = match cancelled.await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(failure)) | Err(failure) => {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message);
+        }
+    };
+    if ended {
+        tracing::info!(job.id = %job, "job cancelled");
     }
-    for (state, value) in bytes(summary) {
-        metrics
-            .job_bytes
-            .with_label_values(&[job, state])
-            .set(signed(value));
-    }
-    for reason in Reason::ALL.map(Reason::as_str) {
-        let failed = summary
-            .failed_by_reason
-            .get(reason)
-            .copied()
-            .unwrap_or_default();
-        metrics
-            .job_failed_objects
-            .with_label_values(&[job, reason])
-            .set(signed(failed));
+    match ledger.summary(job, now_ms).await {
+        Ok(Some(summary)) if summary.status != JobStatus::Cancelled => {
+            let why = format!("the job has ended already: {}", summary.status);
+            error(StatusCode::CONFLICT, &why)
+        }
+        summary => known(summary),
     }
 }
 
-/// Removing what is not there is an error of no consequence.
-fn hide_job(metrics: &Metrics, summary: &Summary) {
-    let job = summary.job_id.as_str();
-    for (state, _) in objects(summary) {
-        drop(metrics.job_objects.remove_label_values(&[job, state]));
-    }
-    for (state, _) in bytes(summary) {
-        drop(metrics.job_bytes.remove_label_values(&[job, state]));
-    }
-    for reason in Reason::ALL.map(Reason::as_str) {
-        drop(
-            metrics
-                .job_failed_objects
-                .remove_label_values(&[job, reason]),
-        );
-    }
-}
-
-async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) -> Result<()> {
-    let mut depths = BTreeMap::from([("copy", 0), ("again", 0)]);
-    for (name, queue) in [
-        ("list", Queue::List),
-        ("outcome", Queue::Outcome),
-        ("parked", Queue::Parked),
-    ] {
-        depths.insert(name, broker.depth(&queue).await?.ready);
-    }
-    for job in running {
-        *depths.entry("copy").or_default() += broker.depth(&Queue::Copy(job.clone())).await?.ready;
-        *depths.entry("again").or_default() +=
-            broker.depth(&Queue::Again(job.clone())).await?.ready;
-    }
-    for (name, ready) in depths {
-        metrics
-            .queue_messages
-            .with_label_values(&[name])
-            .set(signed(ready));
-    }
-    Ok(())
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": message }))).into_response()
 }

@@ -1,12 +1,12 @@
 //! What people and scripts read about a job.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::book::JobAccount;
 use crate::job::{JobEnd, JobId, JobSpec, JobStatus, Totals};
 
 /// A job's summary; the fields of `--output-type json` and of `/api/jobs`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The job.
     pub job_id: JobId,
@@ -69,11 +69,12 @@ impl Summary {
         }
     }
 
-    /// The summary of a job that has ended, from the job log.
-    pub fn of_end(spec: &JobSpec, end: &JobEnd) -> Self {
+    /// The summary of a job that has ended, from the job log; `listed` is whether all of it was
+    /// listed, which a job that was cancelled may not have been.
+    pub fn of_end(spec: &JobSpec, end: &JobEnd, listed: bool) -> Self {
         let times = (Some(end.ended_at_ms), end.ended_at_ms);
         Self {
-            listing_complete: true,
+            listing_complete: listed,
             ..Self::new(spec, end.status, &end.totals, times)
         }
     }

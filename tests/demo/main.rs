@@ -76,7 +76,10 @@ fn main() -> ExitCode {
         let credentials = Credentials::fixed(ACCESS_KEY, SECRET_KEY, None);
         let FrontCommand::Copy(command) = parse::<FrontCli>(arguments)
             .map_err(|error| Failure::stop(Reason::Usage, error.to_string()))?
-            .command;
+            .command
+        else {
+            return Err(Failure::stop(Reason::Usage, "this is no copy"));
+        };
         let code = copy::run_as(*command, Some(credentials), |_| None, shutdown).await?;
         print(&format!(
             "\nContainers made: {}",

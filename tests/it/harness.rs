@@ -44,8 +44,31 @@ impl World {
         self.home.path().join("state")
     }
 
-    /// `blobfleet copy SOURCE BLOB_URL/TO` with both clouds' credentials in the environment:
-    /// AWS keys, and the account's name and key. `to` is a container and path, or empty.
+    /// `blobfleet COMMAND… --state STATE`, printing JSON unless it says otherwise, with both
+    /// clouds' credentials in the environment: AWS keys, and the account's name and key.
+    pub(crate) fn command(&self, command: &[&str]) -> Invocation {
+        self.command_into(ACCOUNT, command)
+    }
+
+    fn command_into(&self, account: &str, command: &[&str]) -> Invocation {
+        let state = self.state();
+        let mut invocation = Invocation::new(self.home.path());
+        for (name, value) in [
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+            ("AWS_ENDPOINT_URL_S3", &self.cloud.s3_url()),
+            ("AZURE_STORAGE_ACCOUNT", account),
+            ("AZURE_STORAGE_KEY", &self.cloud.account_key(account)),
+        ] {
+            invocation = invocation.env(name, value);
+        }
+        invocation
+            .env("BLOBFLEET_OUTPUT_TYPE", "json")
+            .args(command.iter().copied())
+            .args(["--state", state.to_str().unwrap()])
+    }
+
+    /// `blobfleet copy SOURCE BLOB_URL/TO --recursive`. `to` is a container and path, or empty.
     pub(crate) fn copy(&self, source: &str, to: &str) -> Invocation {
         let to = to.trim_end_matches('/');
         self.copy_as_is(source, to).args(["--recursive"])
@@ -57,22 +80,9 @@ impl World {
     }
 
     /// The same into any account.
-    pub(crate) fn copy_to(&self, name: &str, source: &str, to: &str) -> Invocation {
-        let account = self.cloud.blob_url(name);
-        let to = format!("{account}/{to}");
-        let state = self.state();
-        let mut copy = Invocation::new(self.home.path());
-        for (variable, value) in [
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-            ("AWS_ENDPOINT_URL_S3", &self.cloud.s3_url()),
-            ("AZURE_STORAGE_ACCOUNT", name),
-            ("AZURE_STORAGE_KEY", &self.cloud.account_key(name)),
-        ] {
-            copy = copy.env(variable, value);
-        }
-        copy.args(["copy", source, &to, "--output-type=json"])
-            .args(["--state", state.to_str().unwrap()])
+    pub(crate) fn copy_to(&self, account: &str, source: &str, to: &str) -> Invocation {
+        let to = format!("{}/{to}", self.cloud.blob_url(account));
+        self.command_into(account, &["copy", source, &to])
     }
 
     /// The same, with an account SAS in the destination instead of the account's key.

@@ -1,10 +1,11 @@
 """Prints what a container holds, as azure-storage-blob reads it.
 
-usage: blobs.py --blob URL --sas SAS --container NAME [--tags]
+usage: blobs.py --blob URL --sas SAS --container NAME [--tags] [--blocks]
 
-Prints [{"name", "size", "sha256", "type", "tier", "headers", "metadata", "tags"}, …] in the
-listing's order, headers under boto3's names and without empty ones. Tags are asked for with --tags
-only. Fails on a blob that keeps an MD5 of other content.
+Prints [{"name", "size", "sha256", "type", "tier", "headers", "metadata", "tags", "blocks"}, …] in
+the listing's order, headers under boto3's names and without empty ones. Tags, and of how many
+blocks a blob consists, are asked for on request only. Fails on a blob that keeps an MD5 of other
+content.
 """
 
 import argparse
@@ -22,7 +23,7 @@ def headers(settings):
     return {name: value for name, value in pairs if value}
 
 
-def describe(container, listed, with_tags):
+def describe(container, listed, given):
     blob = container.get_blob_client(listed.name)
     reader = blob.download_blob(decompress=False)
     data, properties = reader.readall(), reader.properties
@@ -37,7 +38,8 @@ def describe(container, listed, with_tags):
         "tier": listed.blob_tier,
         "headers": headers(properties.content_settings),
         "metadata": properties.metadata,
-        "tags": blob.get_blob_tags() if with_tags else None,
+        "tags": blob.get_blob_tags() if given.tags else None,
+        "blocks": len(blob.get_block_list()[0]) if given.blocks else None,
     }
 
 
@@ -47,11 +49,12 @@ def main():
     parser.add_argument("--sas", required=True)
     parser.add_argument("--container", required=True)
     parser.add_argument("--tags", action="store_true")
+    parser.add_argument("--blocks", action="store_true")
     given = parser.parse_args()
     container = ContainerClient(given.blob, given.container, credential=given.sas)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         listed = container.list_blobs()
-        print(json.dumps(list(pool.map(lambda it: describe(container, it, given.tags), listed))))
+        print(json.dumps(list(pool.map(lambda it: describe(container, it, given), listed))))
 
 
 if __name__ == "__main__":

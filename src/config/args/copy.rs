@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CarryArgs, SelectArgs};
+use super::{CarryArgs, SelectArgs, SpeedArgs};
 use crate::job::{InvalidNames, Overwrite, Relay};
 
 /// How objects are copied.
@@ -43,12 +43,9 @@ pub struct CopyArgs {
         value_name = "WHEN"
     )]
     pub relay: Relay,
-    /// Most megabits a second this process has copied; 0 is no limit.
-    #[arg(long, default_value = "0", value_name = "MBPS")]
-    pub cap_mbps: String,
-    /// Objects a copier works on at a time [default: AZCOPY_CONCURRENCY_VALUE, or 64]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
-    pub concurrency: Option<u16>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub speed: SpeedArgs,
     /// Make sure of a blob's length where digests and versions prove nothing.
     #[arg(long, default_value = "true")]
     pub check_length: bool,

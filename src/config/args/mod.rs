@@ -5,6 +5,7 @@
 
 mod carry;
 mod copy;
+mod jobs;
 mod select;
 mod shared;
 
@@ -14,8 +15,14 @@ use clap::{Args, Parser, Subcommand};
 
 pub use carry::CarryArgs;
 pub use copy::CopyArgs;
+pub use jobs::{
+    CancelJob, CleanJobs, JobsArgs, JobsCommand, ListJobs, RemoveJob, ResumeJob, ShowJob,
+    ShownObjects, StatusFilter,
+};
 pub use select::SelectArgs;
-pub use shared::{BrokerArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, StateArgs};
+pub use shared::{
+    BrokerArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, SpeedArgs, StateArgs,
+};
 
 use crate::process::LogLevel;
 
@@ -34,6 +41,9 @@ pub enum FrontCommand {
     /// Copy objects, directories or buckets from S3 to Azure Blob Storage.
     #[command(alias = "cp")]
     Copy(Box<CopyCommand>),
+    /// Look at jobs; resume, cancel or remove them.
+    #[command(subcommand, alias = "job")]
+    Jobs(JobsCommand),
 }
 
 /// Copies in one process, with an embedded queue; run it again to resume.
@@ -141,6 +151,7 @@ impl LogLevel for FrontCli {
     fn log_level(&self) -> Option<&str> {
         match &self.command {
             FrontCommand::Copy(command) => command.log.log_level.as_deref(),
+            FrontCommand::Jobs(command) => command.args().log.log_level.as_deref(),
         }
     }
 }

@@ -25,6 +25,18 @@ pub struct SourceArgs {
     pub s3_sse_c_key_file: Option<PathBuf>,
 }
 
+/// How fast objects are copied; no part of a job.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Copying")]
+pub struct SpeedArgs {
+    /// Most megabits a second this process has copied; 0 is no limit.
+    #[arg(long, default_value = "0", value_name = "MBPS")]
+    pub cap_mbps: String,
+    /// Objects a copier works on at a time [default: AZCOPY_CONCURRENCY_VALUE, or 64]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub concurrency: Option<u16>,
+}
+
 /// Where this program keeps what must survive it.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "State")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 use super::{Change, EndingRow, OpenPage, Waiting};
-use crate::job::{JobSpec, JobStatus, Totals};
+use crate::job::{JobEnd, JobSpec, JobStatus, Totals};
 use crate::message::{Ending, KeyRange, ListTask, Outcome, Page, RangeFailed};
 
 /// A list task that is not done with.
@@ -70,6 +70,18 @@ impl JobAccount {
         news
     }
 
+    /// Ends the job with the totals it has.
+    pub fn end_as(&mut self, status: JobStatus, now_ms: i64) -> Change {
+        self.status = status;
+        self.ended_at_ms = Some(now_ms);
+        Change::Ended(JobEnd {
+            job: self.spec.id.clone(),
+            status,
+            ended_at_ms: now_ms,
+            totals: self.totals.clone(),
+        })
+    }
+
     /// Issues the next list task.
     pub fn issue(&mut self, root: u32, range: KeyRange) -> Change {
         let task = ListTask {
@@ -105,6 +117,7 @@ impl JobAccount {
             id,
             Task::Open(OpenPage {
                 nonce: page.nonce,
+                root: task.root,
                 objects: page.objects,
                 round: task.round,
                 done: RoaringBitmap::new(),
@@ -117,6 +130,7 @@ impl JobAccount {
             let row = EndingRow {
                 job: page.job.clone(),
                 list_task: id,
+                root: task.root,
                 index: decided.index,
                 key: decided.key,
                 size: decided.size,
@@ -150,6 +164,7 @@ impl JobAccount {
                 let row = EndingRow {
                     job: outcome.id.job,
                     list_task: id,
+                    root: page.root,
                     index: outcome.id.index,
                     key: outcome.key,
                     size: outcome.size,

@@ -26,7 +26,7 @@ pub enum Change {
     RangeFailed(RangeFailed),
     /// A job's listing is complete: tell everybody.
     Listed(JobId),
-    /// A job ended: tell everybody and remove its queues.
+    /// A job ended: tell everybody, remove its queues, and forget what was still to be done.
     Ended(JobEnd),
 }
 
@@ -37,6 +37,8 @@ pub struct EndingRow {
     pub job: JobId,
     /// The list task that found it.
     pub list_task: u64,
+    /// What was listed: the root's place in the job.
+    pub root: u32,
     /// Its place in that listing.
     pub index: u32,
     /// The key.

@@ -18,7 +18,7 @@ pub use account::{JobAccount, Task};
 pub use change::{Change, EndingRow};
 pub use page::OpenPage;
 
-use crate::job::{JobEnd, JobId, JobSpec, JobStatus};
+use crate::job::{JobId, JobSpec, JobStatus};
 use crate::message::{KeyRange, Outcome, Page, RangeFailed, Report};
 
 /// All jobs and their accounts.
@@ -73,17 +73,22 @@ impl Book {
                 changes.push(Change::Listed(id.clone()));
             }
             if account.tasks.is_empty() {
-                account.status = account.totals.final_status();
-                account.ended_at_ms = Some(now_ms);
-                changes.push(Change::Ended(JobEnd {
-                    job: id.clone(),
-                    status: account.status,
-                    ended_at_ms: now_ms,
-                    totals: account.totals.clone(),
-                }));
+                let status = account.totals.final_status();
+                changes.push(account.end_as(status, now_ms));
             }
         }
         changes
+    }
+
+    /// Ends a running job where it stands: what has been counted stays counted, what is open stays
+    /// open, and whatever is reported later changes nothing. A job that is not running stays as it
+    /// is.
+    pub fn cancel(&mut self, job: &JobId, now_ms: i64) -> Vec<Change> {
+        let Some(account) = self.running(job) else {
+            return Vec::new();
+        };
+        account.tasks.clear();
+        vec![account.end_as(JobStatus::Cancelled, now_ms)]
     }
 
     fn running(&mut self, job: &JobId) -> Option<&mut JobAccount> {

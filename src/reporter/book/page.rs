@@ -7,6 +7,8 @@ use roaring::RoaringBitmap;
 pub struct OpenPage {
     /// The listing that was accepted.
     pub nonce: u64,
+    /// What was listed: the root's place in the job.
+    pub root: u32,
     /// Objects in it.
     pub objects: u32,
     /// Round its objects were issued in.

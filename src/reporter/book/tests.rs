@@ -204,3 +204,45 @@ fn a_range_that_cannot_be_listed_ends_the_job_with_errors() {
     let end = book.settle(1);
     assert!(matches!(&end[..], [_, Change::Ended(end)] if end.status == JobStatus::Failed));
 }
+
+#[test]
+fn a_cancelled_job_ends_with_what_was_counted_and_counts_no_more() {
+    let job = JobId::new("j-1");
+    let mut book = book(2);
+    book.apply(page(0, 7, 3, vec![KeyRange::default()]));
+    book.apply(copied(0, 7, 0));
+    book.apply(copied(1, 8, 0));
+    let end = book.cancel(&job, 5);
+    assert!(
+        matches!(&end[..], [Change::Ended(end)] if end.status == JobStatus::Cancelled
+        && end.ended_at_ms == 5 && end.totals == account(&book).totals)
+    );
+    let before = account(&book).totals.clone();
+    assert_eq!((before.listed, before.copied, before.open()), (3, 1, 2));
+    assert!(!account(&book).listed);
+    for late in [
+        copied(0, 7, 1),
+        page(1, 8, 1, vec![]),
+        page(2, 1, 9, vec![]),
+    ] {
+        assert_eq!(book.apply(late), vec![]);
+    }
+    assert_eq!(
+        account(&book).totals,
+        before,
+        "what comes later counts for nothing"
+    );
+    assert_eq!(book.settle(6), vec![], "it has ended");
+    assert_eq!(book.cancel(&job, 7), vec![], "and ends once");
+    assert_eq!(book.cancel(&JobId::new("j-2"), 7), vec![], "no such job");
+    assert_eq!(account(&book).ended_at_ms, Some(5));
+}
+
+#[test]
+fn a_job_that_has_ended_cannot_be_cancelled() {
+    let mut book = book(1);
+    book.apply(page(0, 7, 0, vec![]));
+    book.settle(1);
+    assert_eq!(book.cancel(&JobId::new("j-1"), 2), vec![]);
+    assert_eq!(account(&book).status, JobStatus::Completed);
+}

@@ -5,6 +5,7 @@
 //! stores and restores them. Numbers above `i64::MAX` (nonces) are stored as the same 64 bits.
 
 mod outbox;
+mod places;
 mod query;
 mod restore;
 mod schema;
@@ -17,11 +18,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 pub use outbox::{Outgoing, Parcel};
-pub use query::{EndingKind, EndingLine, RangeLine};
+pub use query::{EndingKind, EndingLine, LinePage, Place, RangeLine};
 
 use super::book::{Book, Change};
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, JobStatus};
 use crate::message::Report;
 
 /// The file's name within a state folder.
@@ -34,6 +35,7 @@ pub struct Ledger {
     db: Connection,
     book: Book,
     id: String,
+    version: i64,
 }
 
 impl Ledger {
@@ -46,10 +48,16 @@ impl Ledger {
         let db = Connection::open(&path)
             .map_err(failed)
             .map_err(|failure| named(&path, failure))?;
-        schema::prepare(&db).map_err(|failure| named(&path, failure))?;
+        let version = schema::prepare(&db).map_err(|failure| named(&path, failure))?;
         let id = write::ledger_id(&db).map_err(|failure| named(&path, failure))?;
         let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
-        Ok(Self { path, db, book, id })
+        Ok(Self {
+            path,
+            db,
+            book,
+            id,
+            version,
+        })
     }
 
     /// Opens a ledger for reading only, beside a process that writes it.
@@ -62,19 +70,26 @@ impl Ledger {
         let db = Connection::open_with_flags(&path, flags)
             .map_err(failed)
             .map_err(|failure| named(&path, failure))?;
-        schema::version(&db).map_err(|failure| named(&path, failure))?;
+        db.busy_timeout(schema::PATIENCE).map_err(failed)?;
+        let version = schema::version(&db).map_err(|failure| named(&path, failure))?;
         let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
         Ok(Self {
             path,
             db,
             book,
             id: String::new(),
+            version,
         })
     }
 
     /// Random id of this ledger's state, the same for its whole life.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Does the file say under which root an object was listed?
+    fn has_roots(&self) -> bool {
+        self.version >= schema::WITH_ROOTS
     }
 
     /// The accounts as last committed.
@@ -98,6 +113,20 @@ impl Ledger {
         self.commit(now_ms, |book| {
             reports.into_iter().flat_map(|r| book.apply(r)).collect()
         })
+    }
+
+    /// Ends a running job as cancelled; durable on return. False where it is not running.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn cancel(&mut self, job: &JobId, now_ms: i64) -> Result<bool> {
+        let running = |book: &Book| {
+            let account = book.jobs.get(job);
+            account.is_some_and(|account| account.status == JobStatus::Running)
+        };
+        let before = running(&self.book);
+        self.commit(now_ms, |book| book.cancel(job, now_ms))?;
+        Ok(before)
     }
 
     /// Forgets a job's account altogether, so that it can be submitted afresh.

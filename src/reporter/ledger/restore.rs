@@ -89,6 +89,7 @@ fn task(row: &Row<'_>) -> Result<((JobId, u64), Task)> {
         .map_err(|error| damaged(&error.to_string()))?;
     let page = OpenPage {
         nonce: u64::from_ne_bytes(nonce.to_ne_bytes()),
+        root: task.root,
         objects: row.get(2).map_err(failed)?,
         round: row.get(3).map_err(failed)?,
         done,

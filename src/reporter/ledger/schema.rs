@@ -3,13 +3,18 @@
 //! WAL and `synchronous=FULL`: what a transaction committed survives a loss of power
 //! (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::failed;
 use crate::failure::{Failure, Reason, Result};
 
 /// Written into `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// How long another process may hold the file.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -26,7 +31,7 @@ CREATE TABLE waiting(
 CREATE TABLE ending(
   job TEXT NOT NULL, list_task INTEGER NOT NULL, idx INTEGER NOT NULL,
   kind TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
-  reason TEXT NOT NULL, message TEXT NOT NULL,
+  reason TEXT NOT NULL, message TEXT NOT NULL, root INTEGER,
   PRIMARY KEY(job, list_task, idx)) WITHOUT ROWID;
 CREATE TABLE range_failure(
   job TEXT NOT NULL, list_task INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
@@ -34,22 +39,33 @@ CREATE TABLE range_failure(
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
 ";
 
-/// Sets the connection up and makes the tables of a new file.
-pub(super) fn prepare(db: &Connection) -> Result<()> {
+/// Since then an ending has its root.
+pub(super) const WITH_ROOTS: i64 = 2;
+
+/// From a version to the next.
+const STEPS: [(i64, &str); 1] = [(1, "ALTER TABLE ending ADD COLUMN root INTEGER;")];
+
+/// Sets the connection up, makes the tables of a new file and brings an older one up to date;
+/// gives the version.
+pub(super) fn prepare(db: &Connection) -> Result<i64> {
     db.pragma_update(None, "journal_mode", "WAL")
         .map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL")
         .map_err(failed)?;
-    db.busy_timeout(std::time::Duration::from_secs(10))
-        .map_err(failed)?;
+    db.busy_timeout(PATIENCE).map_err(failed)?;
     let version = version(db)?;
-    if version == 0 {
-        db.execute_batch(&format!(
-            "BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;"
-        ))
-        .map_err(failed)?;
-    }
-    Ok(())
+    let steps: String = match version {
+        0 => TABLES.to_owned(),
+        VERSION => return Ok(VERSION),
+        old => STEPS
+            .iter()
+            .filter(|(from, _)| *from >= old)
+            .map(|(_, step)| *step)
+            .collect(),
+    };
+    let all = format!("BEGIN;{steps}PRAGMA user_version={VERSION};COMMIT;");
+    db.execute_batch(&all).map_err(failed)?;
+    Ok(VERSION)
 }
 
 /// Refuses a file of a newer version.

@@ -102,7 +102,13 @@ fn write<'a>(
         }
         Change::RangeFailed(range) => insert_range_failure(db, range)?,
         Change::Listed(job) => outbox::put(db, &Parcel::Listed(job.clone()))?,
-        Change::Ended(end) => outbox::put(db, &Parcel::Ended(end.clone()))?,
+        Change::Ended(end) => {
+            for table in ["list_task", "waiting"] {
+                let sql = format!("DELETE FROM {table} WHERE job=?1");
+                run(db, &sql, [end.job.as_str()])?;
+            }
+            outbox::put(db, &Parcel::Ended(end.clone()))?;
+        }
         Change::Totals(_) | Change::Marked(..) | Change::Closed(..) => {}
     }
     match change {
@@ -237,7 +243,7 @@ fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
     let place = (row.job.as_str(), bits(row.list_task), row.index);
     run(
         db,
-        "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             place.0,
             place.1,
@@ -246,7 +252,8 @@ fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
             row.key,
             bits(row.size),
             reason,
-            message
+            message,
+            row.root
         ],
     )
 }

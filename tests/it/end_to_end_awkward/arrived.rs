@@ -3,29 +3,9 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
 
 use super::fate::{Object, Way, can_be_a_name, looks_escaped};
-use crate::{bridge, parts};
-
-/// A blob as blobs.py read it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Blob {
-    name: String,
-    size: u64,
-    sha256: String,
-    #[serde(rename = "type")]
-    kind: String,
-    headers: BTreeMap<String, String>,
-    metadata: BTreeMap<String, String>,
-}
-
-/// Everything a container of the account at this URL holds.
-pub(super) fn blobs(azurite: &str, container: &str) -> Vec<Blob> {
-    let sas = bridge::sas();
-    let arguments = ["--blob", azurite, "--sas", &sas, "--container", container];
-    serde_json::from_value(parts::script("blobs.py", &arguments)).unwrap()
-}
+use crate::end_to_end_blobs::Blob;
 
 /// Each object is one blob, identical and under its name or one that can be turned back; there is
 /// no other blob.

@@ -1,5 +1,7 @@
 //! What was committed is what is there after a restart, whatever came in between.
 
+mod lines;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -200,6 +202,43 @@ fn a_job_that_ends_is_announced_with_its_totals() {
     assert_eq!((end.totals.listed, end.totals.copied), (1, 1));
     ledger.forget(&JobId::new(JOB)).unwrap();
     assert!(ledger.book().jobs.is_empty());
+}
+
+#[test]
+fn a_cancelled_job_stays_so_and_leaves_nothing_to_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.submit(&spec(), 1).unwrap();
+    let early = Report::Outcomes(vec![outcome(1, 3, 0, true)]);
+    let first = Report::Outcomes(vec![outcome(0, 9, 1, true)]);
+    ledger
+        .fold(vec![page(0, 9, 4, 1, 1), first, early], 2)
+        .unwrap();
+    assert!(ledger.cancel(&JobId::new(JOB), 77).unwrap());
+    assert!(!ledger.cancel(&JobId::new(JOB), 78).unwrap(), "once");
+    let before = account(&ledger).clone();
+    drop(ledger);
+
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+
+    assert_same(&before, account(&ledger));
+    assert_eq!(before.status, JobStatus::Cancelled);
+    assert_eq!(before.ended_at_ms, Some(77));
+    let totals = &before.totals;
+    assert_eq!((totals.listed, totals.copied, totals.skipped), (5, 1, 1));
+    assert_eq!(totals.open(), 3);
+    for table in ["list_task", "waiting"] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let left: i64 = ledger.db.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+    let parcels = ledger.outgoing().unwrap();
+    let Some(Parcel::Ended(end)) = parcels.last().map(|outgoing| &outgoing.parcel) else {
+        panic!("{parcels:?}");
+    };
+    assert_eq!((end.status, &end.totals), (JobStatus::Cancelled, totals));
+    ledger.fold(vec![page(1, 3, 2, 0, 0)], 80).unwrap();
+    assert_same(&before, account(&ledger));
 }
 
 #[test]

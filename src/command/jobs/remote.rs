@@ -1,0 +1,155 @@
+//! A fleet's reporter, asked over its API.
+
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::command::state::pick;
+use crate::failure::{Failure, Reason, Result};
+use crate::http::{Roots, client};
+use crate::reporter::ledger::{EndingKind, EndingLine, RangeLine};
+use crate::reporter::summary::Summary;
+
+/// How long the reporter may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The reporter.
+#[derive(Debug)]
+pub(super) struct Remote {
+    base: Url,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct Jobs {
+    jobs: Vec<Summary>,
+}
+
+#[derive(Deserialize)]
+struct Objects {
+    objects: Vec<EndingLine>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ranges {
+    ranges: Vec<RangeLine>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+impl Remote {
+    /// The reporter at an address; nothing is asked yet.
+    pub(super) fn new(url: &str) -> Result<Self> {
+        let wrong = || {
+            Failure::stop(
+                Reason::Usage,
+                "--reporter is given no URL: give the reporter's --listen address, e.g. \
+                 http://127.0.0.1:8080",
+            )
+        };
+        let base = Url::parse(url).map_err(|_| wrong())?;
+        let roots = match base.scheme() {
+            "http" => Roots::Only(Vec::new()),
+            "https" => Roots::System,
+            _ => return Err(wrong()),
+        };
+        if base.host_str().is_none() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            base,
+            http: client(&roots, PATIENCE)?,
+        })
+    }
+
+    /// All jobs, newest first.
+    pub(super) async fn jobs(&self) -> Result<Vec<Summary>> {
+        let answer: Jobs = self.ask(Method::GET, "api/jobs", &[]).await?;
+        Ok(answer.jobs)
+    }
+
+    /// The one job whose id is or begins with `text`.
+    pub(super) async fn find(&self, text: &str) -> Result<Summary> {
+        let mut jobs = self.jobs().await?;
+        let at = pick(jobs.iter().map(|job| &job.job_id), text)?;
+        Ok(jobs.swap_remove(at))
+    }
+
+    /// Ends a job.
+    pub(super) async fn cancel(&self, job: &str) -> Result<Summary> {
+        self.ask(Method::POST, &format!("api/jobs/{job}/cancel"), &[])
+            .await
+    }
+
+    /// A page of objects that ended so, and where the next begins.
+    pub(super) async fn objects(
+        &self,
+        job: &str,
+        kind: EndingKind,
+        after: Option<&str>,
+    ) -> Result<(Vec<EndingLine>, Option<String>)> {
+        let path = format!("api/jobs/{job}/objects");
+        let mut query = vec![("status", kind.as_str())];
+        query.extend(after.map(|after| ("after", after)));
+        let page: Objects = self.ask(Method::GET, &path, &query).await?;
+        Ok((page.objects, page.next))
+    }
+
+    /// A page of ranges that could not be listed, and where the next begins.
+    pub(super) async fn ranges(
+        &self,
+        job: &str,
+        after: Option<&str>,
+    ) -> Result<(Vec<RangeLine>, Option<String>)> {
+        let path = format!("api/jobs/{job}/ranges");
+        let query: Vec<_> = after.map(|after| ("after", after)).into_iter().collect();
+        let page: Ranges = self.ask(Method::GET, &path, &query).await?;
+        Ok((page.ranges, page.next))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        let mut url = self.base.clone();
+        let root = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{root}/{path}"));
+        if !query.is_empty() {
+            url.query_pairs_mut().clear().extend_pairs(query);
+        }
+        let failed = |error: reqwest::Error| self.trouble(&error.without_url().to_string());
+        let answer = self
+            .http
+            .request(method, url)
+            .send()
+            .await
+            .map_err(failed)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(failed)?;
+        if status.is_success() {
+            let read = serde_json::from_slice(&body);
+            return read.map_err(|_| self.trouble("it does not answer as a reporter"));
+        }
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => Err(Failure::stop(Reason::LocalState, refusal.error)),
+            Err(_) => Err(self.trouble(&format!("it answers {status}"))),
+        }
+    }
+
+    fn trouble(&self, why: &str) -> Failure {
+        let address = self.base.origin().ascii_serialization();
+        Failure::stop(
+            Reason::LocalState,
+            format!("the reporter at {address}: {why}: check --reporter and that it runs there"),
+        )
+    }
+}

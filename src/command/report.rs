@@ -1,0 +1,84 @@
+//! A job's summary as it is printed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{BinaryBytes, HumanCount, HumanDuration};
+
+use crate::failure::{Failure, Reason, Result};
+use crate::job::JobStatus;
+use crate::reporter::summary::Summary;
+
+/// The summary as one JSON object.
+pub(super) fn json(summary: &Summary) -> Result<String> {
+    serde_json::to_string(summary)
+        .map_err(|error| Failure::stop(Reason::Internal, format!("summary: {error}")))
+}
+
+/// The summary for people.
+pub(super) fn text(summary: &Summary) -> String {
+    let elapsed = Duration::from_secs_f64(summary.elapsed_seconds);
+    let mut lines = vec![
+        format!("Job {}: {}", summary.job_id, summary.status),
+        format!("  from     {}", summary.source),
+        format!("  to       {}", summary.destination),
+        format!(
+            "  listed   {} objects, {}{}",
+            HumanCount(summary.objects_listed),
+            BinaryBytes(summary.bytes_listed),
+            match summary.listing_complete {
+                true => "",
+                false => " (not all is listed)",
+            }
+        ),
+        format!(
+            "  copied   {} objects, {}",
+            HumanCount(summary.objects_copied),
+            BinaryBytes(summary.bytes_copied)
+        ),
+    ];
+    lines.push(counted(
+        "skipped",
+        summary.objects_skipped,
+        &summary.skipped_by_reason,
+    ));
+    lines.push(counted(
+        "failed",
+        summary.objects_failed,
+        &summary.failed_by_reason,
+    ));
+    if summary.ranges_failed > 0 {
+        lines.push(format!("  not listed: {} ranges", summary.ranges_failed));
+    }
+    if summary.objects_open > 0 {
+        let why = match summary.status {
+            JobStatus::Cancelled => " (not copied, or not known to be, when the job was cancelled)",
+            _ => "",
+        };
+        lines.push(format!(
+            "  open     {} objects{why}",
+            HumanCount(summary.objects_open)
+        ));
+    }
+    lines.push(format!("  elapsed  {}", HumanDuration(elapsed)));
+    if summary.status == JobStatus::Interrupted {
+        lines.push(format!(
+            "Run the same command again to resume, or blobfleet jobs resume {}.",
+            summary.job_id
+        ));
+    }
+    lines.join("\n")
+}
+
+fn counted(what: &str, total: u64, reasons: &BTreeMap<String, u64>) -> String {
+    let detail: Vec<_> = reasons
+        .iter()
+        .map(|(reason, count)| format!("{reason}: {}", HumanCount(*count)))
+        .collect();
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", detail.join(", "))
+    };
+    format!("  {what:<8} {} objects{detail}", HumanCount(total))
+}

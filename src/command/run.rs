@@ -1,0 +1,245 @@
+//! One run of one job in this process, whether it was begun just now or resumes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::progress::Progress;
+use super::state::{self, JobFolder};
+use super::wiring::Wiring;
+use crate::board::Board;
+use crate::broker::Broker;
+use crate::clients::Clients;
+use crate::clock::Clock;
+use crate::config::OutputArgs;
+use crate::copier::Copier;
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobSpec, JobStatus};
+use crate::lister::Lister;
+use crate::metrics::{Metrics, Role};
+use crate::pace::Pace;
+use crate::process::say;
+use crate::prompt::Prompter;
+use crate::reporter::book::JobAccount;
+use crate::reporter::summary::Summary;
+use crate::reporter::{LedgerHandle, Reporter};
+use crate::retry::RetryPolicy;
+use crate::serve;
+
+/// List tasks worked on at a time.
+const LIST_CONCURRENCY: u16 = 8;
+/// Copy tasks waiting above which listing pauses.
+const LOW_MARK: u64 = 20_000;
+/// How long the roles may take to stop; each bounds its own work by `DRAIN`.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What a run needs beside its job.
+#[derive(Debug)]
+pub(super) struct Means<'a> {
+    pub(super) wiring: &'a Wiring,
+    pub(super) folder: &'a JobFolder,
+    pub(super) concurrency: u16,
+    pub(super) pace: Option<Pace>,
+    pub(super) output: &'a OutputArgs,
+    pub(super) metrics: Metrics,
+}
+
+/// The metrics of a run, served where an address is given.
+pub(super) async fn metrics(
+    listen: Option<SocketAddr>,
+    shutdown: &CancellationToken,
+) -> Result<Metrics> {
+    let metrics = Metrics::new(Role::Copy)?;
+    if let Some(address) = listen {
+        serve::start(address, metrics.clone(), Router::new(), shutdown.clone()).await?;
+    }
+    Ok(metrics)
+}
+
+/// Works on a job of the log until its end or `shutdown`; prints what it came to and gives the
+/// exit code.
+///
+/// # Errors
+/// What kept the job from being worked on at all.
+pub(super) async fn run(
+    broker: Arc<dyn Broker>,
+    spec: Arc<JobSpec>,
+    means: Means<'_>,
+    shutdown: CancellationToken,
+) -> Result<u8> {
+    let run = Run {
+        broker,
+        ledger: LedgerHandle::open(&means.folder.path)?,
+        folder: means.folder.path.clone(),
+        clients: means.wiring.clients(),
+        metrics: means.metrics,
+        clock: means.wiring.clock.clone(),
+        concurrency: means.concurrency,
+        pace: means.pace,
+        prompter: Prompter::of(spec.options.overwrite)?,
+        spec,
+    };
+    let mut progress = Progress::new(means.output.output_type);
+    let (summary, failure) = run.work(&mut progress, shutdown).await?;
+    progress.finish(&summary)?;
+    match failure {
+        Some(failure) => {
+            say(&failure.message);
+            Ok(1)
+        }
+        None => Ok(summary.exit_code()),
+    }
+}
+
+struct Run {
+    broker: Arc<dyn Broker>,
+    ledger: LedgerHandle,
+    folder: PathBuf,
+    clients: Clients,
+    metrics: Metrics,
+    clock: Clock,
+    concurrency: u16,
+    pace: Option<Pace>,
+    prompter: Prompter,
+    spec: Arc<JobSpec>,
+}
+
+impl Run {
+    /// Works until the job has ended or something stops it; gives what it came to.
+    async fn work(
+        self,
+        progress: &mut Progress,
+        shutdown: CancellationToken,
+    ) -> Result<(Summary, Option<Failure>)> {
+        let stop_work = CancellationToken::new();
+        let stop_all = CancellationToken::new();
+        let (board, following) = Board::follow(self.broker.clone(), stop_all.clone()).await?;
+        let mut counting = self.count(&board, &stop_all);
+        let mut listing = tokio::spawn(self.lister(&board).run(stop_work.clone()));
+        let mut copying = tokio::spawn(self.copier(&board).run(stop_work.clone()));
+        let mut tick = tokio::time::interval(progress.interval());
+        let mut watched = board.clone();
+        let mut asked = pin!(state::cancel_asked(self.folder.clone()));
+        let failure = loop {
+            if board.has_ended(&self.spec.id) {
+                break None;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break None,
+                done = &mut counting => break stopped("reporter", done),
+                done = &mut listing => break stopped("lister", done),
+                done = &mut copying => break stopped("copier", done),
+                _ = watched.changed() => {}
+                () = &mut asked => {
+                    self.cancel().await?;
+                    asked.set(state::cancel_asked(self.folder.clone()));
+                }
+                _ = tick.tick() => progress.show(&self.summary().await?)?,
+            }
+        };
+        stop_work.cancel();
+        let drained = async {
+            for role in [&mut listing, &mut copying] {
+                if !role.is_finished() {
+                    stopped("worker", role.await);
+                }
+            }
+        };
+        if tokio::time::timeout(STOP, drained).await.is_err() {
+            tracing::warn!("work begun was not finished in time; it will be done again");
+        }
+        stop_all.cancel();
+        if !counting.is_finished() {
+            stopped("reporter", counting.await);
+        }
+        stopped("job log", following.await);
+        let mut summary = self.summary().await?;
+        if summary.status == JobStatus::Running {
+            summary.status = JobStatus::Interrupted;
+        }
+        self.broker.close().await?;
+        Ok((summary, failure))
+    }
+
+    /// Ends the job, once it has an account; the reporter tells the log, by which this run hears of it.
+    async fn cancel(&self) -> Result<()> {
+        let (job, now_ms) = (self.spec.id.clone(), self.clock.unix_ms());
+        let ended = self
+            .ledger
+            .with(move |ledger| ledger.cancel(&job, now_ms))
+            .await??;
+        if ended {
+            tracing::info!(job.id = %self.spec.id, "job cancelled");
+        }
+        Ok(())
+    }
+
+    async fn summary(&self) -> Result<Summary> {
+        let now_ms = self.clock.unix_ms();
+        match self.ledger.summary(self.spec.id.clone(), now_ms).await? {
+            Some(summary) => Ok(summary),
+            None => Ok(Summary::of(&JobAccount::new(self.spec.clone()), now_ms)),
+        }
+    }
+
+    fn count(&self, board: &Board, stop: &CancellationToken) -> JoinHandle<Result<()>> {
+        let reporter = Reporter {
+            broker: self.broker.clone(),
+            board: board.clone(),
+            ledger: self.ledger.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            adopt: false,
+        };
+        tokio::spawn(reporter.run(stop.clone()))
+    }
+
+    fn lister(&self, board: &Board) -> Lister {
+        Lister {
+            broker: self.broker.clone(),
+            board: board.clone(),
+            clients: self.clients.clone(),
+            metrics: self.metrics.clone(),
+            concurrency: LIST_CONCURRENCY,
+            low_mark: LOW_MARK,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    fn copier(&self, board: &Board) -> Copier {
+        Copier {
+            broker: self.broker.clone(),
+            board: board.clone(),
+            clients: self.clients.clone(),
+            metrics: self.metrics.clone(),
+            concurrency: self.concurrency,
+            retry: RetryPolicy::default(),
+            pace: self.pace.clone(),
+            prompter: self.prompter.clone(),
+        }
+    }
+}
+
+/// What ended a role, if it was not asked to end.
+fn stopped(
+    role: &str,
+    done: std::result::Result<Result<()>, tokio::task::JoinError>,
+) -> Option<Failure> {
+    match done {
+        Ok(Ok(())) => None,
+        Ok(Err(failure)) => {
+            tracing::debug!(role, %failure, "stopped");
+            Some(failure)
+        }
+        Err(error) => Some(Failure::stop(
+            Reason::Internal,
+            format!("the {role} failed: {error}"),
+        )),
+    }
+}

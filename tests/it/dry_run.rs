@@ -164,7 +164,7 @@ async fn for_people_it_is_a_line_per_object_in_the_order_of_keys() {
     let (s3, blob) = (world.cloud.s3_url(), world.cloud.blob_url(ACCOUNT));
     let copy = world
         .copy_with_sas("s3://bkt", "con/to")
-        .without_arg("--output-type=json");
+        .without("BLOBFLEET_OUTPUT_TYPE");
     let done = copy
         .args(["--dry-run=true", "--exclude-path=d/a;d/new"])
         .run()

@@ -65,10 +65,10 @@ fn known_content(
     found: &BlobProperties,
 ) -> Option<bool> {
     let kept = found.headers.metadata.iter();
-    let kept = kept
+    let mut kept = kept
         .filter(|(name, _)| name.eq_ignore_ascii_case(ETAG))
         .map(|(_, value)| value);
-    if let (Some(kept), Some(etag)) = (kept.last(), &object.etag) {
+    if let (Some(kept), Some(etag)) = (kept.next_back(), &object.etag) {
         return Some(kept == etag);
     }
     Some(md5? == found.headers.content_md5?)

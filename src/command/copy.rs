@@ -6,12 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::dry_run;
 use super::jobs::cancel;
+use super::output::Output;
 use super::run::{self, Means};
 use super::state::{self, JobFolder};
 use super::wiring::Wiring;
 use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
+use crate::clock::Clock;
 use crate::config::{CopyCommand, Env};
 use crate::failure::Result;
 use crate::job::JobSpec;
@@ -39,6 +41,17 @@ pub async fn run_as(
     env: Env,
     shutdown: CancellationToken,
 ) -> Result<u8> {
+    let output = Output::new(&command.output, Clock::system());
+    let done = begin(command, credentials, (&output, env), shutdown).await;
+    output.told(done)
+}
+
+async fn begin(
+    command: CopyCommand,
+    credentials: Option<Credentials>,
+    (output, env): (&Output, Env),
+    shutdown: CancellationToken,
+) -> Result<u8> {
     command.check()?;
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
@@ -64,7 +77,7 @@ pub async fn run_as(
         folder: &folder,
         concurrency: command.copy.concurrency(env),
         pace: command.copy.speed.bytes_per_second()?.map(Pace::new),
-        output: &command.output,
+        output,
         metrics,
     };
     run::run(broker, spec, means, shutdown).await

@@ -4,7 +4,9 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use super::absence;
+use super::azcopy_json::Ending;
 use super::fleet::Fleet;
+use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
@@ -80,15 +82,20 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         })
         .await?;
     fleet.leave().await?;
-    let Some(known) = result else { return Ok(0) };
-    match &known.end {
-        Some(end) if cli.wait => {
-            let summary = Summary::of_end(&known.spec, end, known.listed);
-            Progress::new(cli.output.output_type).finish(&summary)?;
-            Ok(summary.exit_code())
-        }
+    match result {
+        Some(known) if cli.wait => tell(&known, Output::new(&cli.output, wiring.clock)),
         _ => Ok(0),
     }
+}
+
+/// Prints what a job came to, if it has ended; gives the exit code.
+fn tell(known: &KnownJob, output: Output) -> Result<u8> {
+    let Some(end) = &known.end else {
+        return Ok(0);
+    };
+    let summary = Summary::of_end(&known.spec, end, known.listed);
+    Progress::new(output).finish(&summary, Ending::default(), None)?;
+    Ok(summary.exit_code())
 }
 
 /// Appends the job to the log, or finds it there.

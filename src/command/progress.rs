@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+use super::azcopy_json::{Ending, Init, JobSummary};
+use super::output::Output;
 use super::report;
 use crate::config::OutputType;
-use crate::failure::Result;
-use crate::process::print;
+use crate::failure::{Failure, Result};
+use crate::job::JobId;
 use crate::reporter::summary::Summary;
 
 /// How often the line on a terminal changes.
@@ -24,14 +27,15 @@ const SAMPLES: usize = 20;
 /// The progress of one job on this terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
-    output: OutputType,
+    output: Output,
     line: Option<ProgressBar>,
     samples: VecDeque<(Instant, u64, u64)>,
 }
 
 impl Progress {
-    pub(super) fn new(output: OutputType) -> Self {
-        let shown = output == OutputType::Text && io::stderr().is_terminal();
+    pub(super) fn new(output: Output) -> Self {
+        let text = output.kind == OutputType::Text;
+        let shown = text && output.is_chatty() && io::stderr().is_terminal();
         let line = shown.then(|| {
             let line = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -46,16 +50,35 @@ impl Progress {
         }
     }
 
+    /// How often [`Progress::show`] is due.
     pub(super) fn interval(&self) -> Duration {
-        if self.output == OutputType::Json {
-            OBJECT
-        } else {
-            LINE
+        match self.output.kind {
+            OutputType::Text => LINE,
+            OutputType::Json | OutputType::AzcopyJson => OBJECT,
         }
+    }
+
+    /// Says that a job is begun, and where its log is.
+    pub(super) fn begin(&self, job: &JobId, log: &Path) -> Result<()> {
+        if self.output.kind != OutputType::AzcopyJson {
+            return Ok(());
+        }
+        if self.output.is_chatty() {
+            self.output.azcopy_text("Info", "INFO: Scanning...")?;
+        }
+        let init = Init {
+            log: &log.to_string_lossy(),
+            job: job.as_str(),
+            is_cleanup: false,
+        };
+        self.output.azcopy("Init", &init)
     }
 
     /// Shows where the job stands.
     pub(super) fn show(&mut self, summary: &Summary) -> Result<()> {
+        if !self.output.is_chatty() {
+            return Ok(());
+        }
         let ended = summary.objects_listed - summary.objects_open;
         self.samples
             .push_back((Instant::now(), ended, summary.bytes_copied));
@@ -66,21 +89,40 @@ impl Progress {
             line.set_message(self.line(summary));
             line.tick();
         }
-        if self.output == OutputType::Json {
-            print(&report::json(summary)?)
-        } else {
-            Ok(())
+        match self.output.kind {
+            OutputType::Text => Ok(()),
+            OutputType::Json => self.output.json(summary),
+            OutputType::AzcopyJson => self.output.azcopy("Progress", &JobSummary::of(summary)),
         }
     }
 
-    /// Prints the summary.
-    pub(super) fn finish(&self, summary: &Summary) -> Result<()> {
+    /// Will the last message list objects?
+    pub(super) fn lists_objects(&self) -> bool {
+        self.output.kind == OutputType::AzcopyJson
+    }
+
+    /// Prints the summary. `ending` is what the last message lists, and `failure` what stopped the
+    /// run before the job's end.
+    pub(super) fn finish(
+        &self,
+        summary: &Summary,
+        ending: Ending,
+        failure: Option<&Failure>,
+    ) -> Result<()> {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }
-        match self.output {
-            OutputType::Json | OutputType::AzcopyJson => print(&report::json(summary)?),
-            OutputType::Text => print(&report::text(summary)),
+        match self.output.kind {
+            OutputType::Text => self.output.line(&report::text(summary)),
+            OutputType::Json => self.output.json(summary),
+            OutputType::AzcopyJson => {
+                if self.output.is_chatty() {
+                    self.output.azcopy("Progress", &JobSummary::of(summary))?;
+                }
+                let error = failure.map(|failure| failure.message.as_str());
+                let end = JobSummary::of(summary).with_ending(ending, error);
+                self.output.azcopy("EndOfJob", &end)
+            }
         }
     }
 

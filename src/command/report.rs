@@ -5,15 +5,8 @@ use std::time::Duration;
 
 use indicatif::{BinaryBytes, HumanCount, HumanDuration};
 
-use crate::failure::{Failure, Reason, Result};
 use crate::job::JobStatus;
 use crate::reporter::summary::Summary;
-
-/// The summary as one JSON object.
-pub(super) fn json(summary: &Summary) -> Result<String> {
-    serde_json::to_string(summary)
-        .map_err(|error| Failure::stop(Reason::Internal, format!("summary: {error}")))
-}
 
 /// The summary for people.
 pub(super) fn text(summary: &Summary) -> String {

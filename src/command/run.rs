@@ -10,6 +10,8 @@ use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::azcopy_json::{self, Ending, LISTED};
+use super::output::Output;
 use super::progress::Progress;
 use super::state::{self, JobFolder};
 use super::wiring::Wiring;
@@ -17,16 +19,16 @@ use crate::board::Board;
 use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::OutputArgs;
 use crate::copier::Copier;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, JobStatus};
+use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
 use crate::metrics::{Metrics, Role};
 use crate::pace::Pace;
 use crate::process::say;
 use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
+use crate::reporter::ledger::{EndingKind, Ledger};
 use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
 use crate::retry::RetryPolicy;
@@ -46,7 +48,7 @@ pub(super) struct Means<'a> {
     pub(super) folder: &'a JobFolder,
     pub(super) concurrency: u16,
     pub(super) pace: Option<Pace>,
-    pub(super) output: &'a OutputArgs,
+    pub(super) output: &'a Output,
     pub(super) metrics: Metrics,
 }
 
@@ -85,9 +87,15 @@ pub(super) async fn run(
         prompter: Prompter::of(spec.options.overwrite)?,
         spec,
     };
-    let mut progress = Progress::new(means.output.output_type);
+    let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
+    let mut progress = Progress::new(means.output.clone());
+    progress.begin(&job, &means.folder.log())?;
     let (summary, failure) = run.work(&mut progress, shutdown).await?;
-    progress.finish(&summary)?;
+    let ending = match progress.lists_objects() {
+        true => ledger.with(move |ledger| ending(ledger, &job)).await??,
+        false => Ending::default(),
+    };
+    progress.finish(&summary, ending, failure.as_ref())?;
     match failure {
         Some(failure) => {
             say(&failure.message);
@@ -95,6 +103,15 @@ pub(super) async fn run(
         }
         None => Ok(summary.exit_code()),
     }
+}
+
+/// The first of the objects that failed and of those that were left out.
+fn ending(ledger: &mut Ledger, job: &JobId) -> Result<Ending> {
+    let lines = |kind| ledger.endings(job, kind, LISTED);
+    Ok(Ending {
+        failed: azcopy_json::failed(lines(EndingKind::Failed)?),
+        skipped: azcopy_json::skipped(lines(EndingKind::Skipped)?),
+    })
 }
 
 struct Run {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
-use crate::job::{CopyOptions, JobId, JobSpec, Overwrite};
+use crate::job::{CopyOptions, JobId, JobSpec};
 use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
 use asking::Asking;

@@ -12,12 +12,13 @@ use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
+use crate::command::azcopy_json::JobSummary;
+use crate::command::output::Output;
 use crate::command::report;
 use crate::command::state::{self, FoundJob, JobFolder};
 use crate::config::{CancelJob, OutputType};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobStatus;
-use crate::process::print;
 use crate::reporter::summary::Summary;
 use crate::reporter::{self, LedgerHandle};
 
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(200);
 
-pub(super) async fn run(command: &CancelJob, clock: &Clock) -> Result<u8> {
+pub(super) async fn run(command: &CancelJob, output: &Output, clock: &Clock) -> Result<u8> {
     let summary = match Place::of(&command.jobs)? {
         Place::Here(state) => here(&state::find(&state, &command.job)?, clock).await?,
         Place::Fleet(reporter) => {
@@ -35,9 +36,10 @@ pub(super) async fn run(command: &CancelJob, clock: &Clock) -> Result<u8> {
             reporter.cancel(job.job_id.as_str()).await?
         }
     };
-    match command.jobs.output.output_type {
-        OutputType::Text => print(&report::text(&summary))?,
-        OutputType::Json | OutputType::AzcopyJson => print(&super::json(&summary)?)?,
+    match output.kind {
+        OutputType::Text => output.line(&report::text(&summary))?,
+        OutputType::Json => output.json(&summary)?,
+        OutputType::AzcopyJson => output.azcopy("EndOfJob", &JobSummary::of(&summary))?,
     }
     Ok(0)
 }

@@ -2,13 +2,14 @@
 
 use super::list::summary;
 use crate::clock::Clock;
+use crate::command::output::Output;
 use crate::command::state::{self, FoundJob, JobFolder};
 use crate::config::{CleanJobs, OutputType, RemoveJob};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus};
-use crate::process::{print, say};
+use crate::process::say;
 
-pub(super) fn remove(command: &RemoveJob) -> Result<u8> {
+pub(super) fn remove(command: &RemoveJob, output: &Output) -> Result<u8> {
     let job = state::find(&command.jobs.state.folder()?, &command.job)?;
     let Some(folder) = JobFolder::take(&job)? else {
         return Err(refuse(
@@ -21,11 +22,13 @@ pub(super) fn remove(command: &RemoveJob) -> Result<u8> {
         return Err(refuse(&job.id, &format!("it has not ended: {remedy}")));
     }
     folder.remove()?;
-    removed(command.jobs.output.output_type, &[job.id])?;
+    removed(output, &[job.id], |job| {
+        format!("Successfully removed log and job plan files for job {job}.")
+    })?;
     Ok(0)
 }
 
-pub(super) fn clean(command: &CleanJobs) -> Result<u8> {
+pub(super) fn clean(command: &CleanJobs, output: &Output) -> Result<u8> {
     let wanted = command.with_status;
     if wanted.only().is_some_and(|only| !has_ended(Some(only))) {
         return Err(Failure::stop(
@@ -49,7 +52,9 @@ pub(super) fn clean(command: &CleanJobs) -> Result<u8> {
         }
     }
     gone.sort();
-    removed(command.jobs.output.output_type, &gone)?;
+    removed(output, &gone, |_| {
+        "Successfully removed all jobs.".to_owned()
+    })?;
     Ok(code)
 }
 
@@ -80,14 +85,17 @@ fn refuse(job: &JobId, why: &str) -> Failure {
     Failure::stop(Reason::LocalState, format!("job {job}: {why}"))
 }
 
-fn removed(output: OutputType, jobs: &[JobId]) -> Result<()> {
-    match output {
-        OutputType::Text if jobs.is_empty() => print("no jobs to remove"),
-        OutputType::Text => jobs
-            .iter()
-            .try_for_each(|job| print(&format!("removed {job}"))),
-        OutputType::Json | OutputType::AzcopyJson => jobs
-            .iter()
-            .try_for_each(|job| print(&super::json(&serde_json::json!({ "removed": job }))?)),
+/// Says what was removed; `azcopys` is what AzCopy says.
+fn removed(output: &Output, jobs: &[JobId], azcopys: fn(&str) -> String) -> Result<()> {
+    let line = |job: &JobId| output.line(&format!("removed {job}"));
+    let json = |job: &JobId| output.json(&serde_json::json!({ "removed": job }));
+    match output.kind {
+        OutputType::Text if jobs.is_empty() => output.line("no jobs to remove"),
+        OutputType::Text => jobs.iter().try_for_each(line),
+        OutputType::Json => jobs.iter().try_for_each(json),
+        OutputType::AzcopyJson => {
+            let job = jobs.first().map_or("", JobId::as_str);
+            output.azcopy_text("EndOfJob", &azcopys(job))
+        }
     }
 }

@@ -8,11 +8,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Place;
 use crate::clock::Clock;
+use crate::command::azcopy_json::{self, JobDetails, JobList};
+use crate::command::output::Output;
 use crate::command::state::{self, FoundJob};
 use crate::config::{ListJobs, OutputType};
 use crate::failure::Result;
 use crate::job::{JobId, JobStatus};
-use crate::process::{print, say};
+use crate::process::say;
 use crate::reporter::summary::Summary;
 
 /// One job, as it is listed.
@@ -21,12 +23,14 @@ struct Line {
     job_id: JobId,
     /// Empty before the job is submitted.
     started_at: String,
+    #[serde(skip)]
+    submitted_at_ms: i64,
     status: JobStatus,
     source: String,
     destination: String,
 }
 
-pub(super) async fn run(command: &ListJobs, clock: &Clock) -> Result<u8> {
+pub(super) async fn run(command: &ListJobs, output: &Output, clock: &Clock) -> Result<u8> {
     let jobs = match Place::of(&command.jobs)? {
         Place::Here(state) => here(&state, clock)?,
         Place::Fleet(reporter) => reporter.jobs().await?.iter().map(Line::of).collect(),
@@ -35,14 +39,11 @@ pub(super) async fn run(command: &ListJobs, clock: &Clock) -> Result<u8> {
         .into_iter()
         .filter(|job| command.with_status.lets_pass(job.status))
         .collect();
-    match command.jobs.output.output_type {
-        OutputType::Text if wanted.is_empty() => print("no jobs")?,
-        OutputType::Text => print(&table(&wanted))?,
-        OutputType::Json | OutputType::AzcopyJson => {
-            for job in &wanted {
-                print(&super::json(job)?)?;
-            }
-        }
+    match output.kind {
+        OutputType::Text if wanted.is_empty() => output.line("no jobs")?,
+        OutputType::Text => output.line(&table(&wanted))?,
+        OutputType::Json => wanted.iter().try_for_each(|job| output.json(job))?,
+        OutputType::AzcopyJson => output.azcopy("EndOfJob", &azcopys(&wanted))?,
     }
     Ok(0)
 }
@@ -52,13 +53,16 @@ fn here(state: &Path, clock: &Clock) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for job in state::all(state)? {
         match summary(&job, clock) {
-            Ok(Some(summary)) => lines.push((summary.submitted_at_ms, Line::of(&summary))),
-            Ok(None) => lines.push((i64::MAX, Line::not_begun(&job))),
+            Ok(Some(summary)) => lines.push(Line::of(&summary)),
+            Ok(None) => lines.push(Line::not_begun(&job)),
             Err(failure) => say(&format!("job {}: {failure}", job.id)),
         }
     }
-    lines.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.job_id.cmp(&right.job_id)));
-    Ok(lines.into_iter().map(|(_, line)| line).collect())
+    lines.sort_by(|left, right| {
+        let newest = right.submitted_at_ms.cmp(&left.submitted_at_ms);
+        newest.then_with(|| left.job_id.cmp(&right.job_id))
+    });
+    Ok(lines)
 }
 
 /// Where a job of this machine stands; none before it has an account.
@@ -83,6 +87,7 @@ impl Line {
         Self {
             job_id: summary.job_id.clone(),
             started_at: rfc3339(summary.submitted_at_ms),
+            submitted_at_ms: summary.submitted_at_ms,
             status: summary.status,
             source: summary.source.clone(),
             destination: summary.destination.clone(),
@@ -94,6 +99,7 @@ impl Line {
         Self {
             job_id: job.id.clone(),
             started_at: String::new(),
+            submitted_at_ms: i64::MAX,
             status: match job.is_held() {
                 true => JobStatus::Running,
                 false => JobStatus::Interrupted,
@@ -101,6 +107,23 @@ impl Line {
             source: String::new(),
             destination: String::new(),
         }
+    }
+}
+
+/// The list as AzCopy prints it.
+fn azcopys(jobs: &[Line]) -> JobList {
+    let details = |job: &Line| JobDetails {
+        job_id: job.job_id.to_string(),
+        command_string: format!("copy {} {}", job.source, job.destination),
+        start_time: match job.started_at.as_str() {
+            "" => 0,
+            _ => job.submitted_at_ms.div_euclid(1000),
+        },
+        job_status: azcopy_json::status(job.status),
+    };
+    JobList {
+        error_message: "",
+        jobs: jobs.iter().map(details).collect(),
     }
 }
 

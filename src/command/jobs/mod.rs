@@ -3,17 +3,18 @@
 pub(super) mod cancel;
 mod clean;
 mod list;
+mod records;
 mod remote;
 mod resume;
 mod show;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::remote::Remote;
 use crate::clock::Clock;
+use crate::command::output::Output;
 use crate::config::{Env, JobsArgs, JobsCommand};
 use crate::failure::{Failure, Reason, Result};
 
@@ -23,21 +24,32 @@ use crate::failure::{Failure, Reason, Result};
 /// There is no such job, it is not in a state for this, or it cannot be read: one line.
 pub async fn run(command: JobsCommand, env: Env, shutdown: CancellationToken) -> Result<u8> {
     let clock = Clock::system();
+    let output = Output::new(&command.args().output, clock.clone());
+    let done = dispatch(command, (&output, &clock), env, shutdown).await;
+    output.told(done)
+}
+
+async fn dispatch(
+    command: JobsCommand,
+    (output, clock): (&Output, &Clock),
+    env: Env,
+    shutdown: CancellationToken,
+) -> Result<u8> {
     match command {
-        JobsCommand::List(command) => list::run(&command, &clock).await,
-        JobsCommand::Show(command) => show::run(&command, &clock).await,
+        JobsCommand::List(command) => list::run(&command, output, clock).await,
+        JobsCommand::Show(command) => show::run(&command, output, clock).await,
         JobsCommand::Resume(command) => {
             only_here(&command.jobs, "resume")?;
-            resume::run(*command, env, shutdown).await
+            resume::run(*command, output, env, shutdown).await
         }
-        JobsCommand::Cancel(command) => cancel::run(&command, &clock).await,
+        JobsCommand::Cancel(command) => cancel::run(&command, output, clock).await,
         JobsCommand::Remove(command) => {
             only_here(&command.jobs, "remove")?;
-            clean::remove(&command)
+            clean::remove(&command, output)
         }
         JobsCommand::Clean(command) => {
             only_here(&command.jobs, "clean")?;
-            clean::clean(&command)
+            clean::clean(&command, output)
         }
     }
 }
@@ -57,12 +69,6 @@ impl Place {
             None => Ok(Self::Here(args.state.folder()?)),
         }
     }
-}
-
-/// One line of JSON.
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Failure::stop(Reason::Internal, format!("no JSON: {error}")))
 }
 
 /// Refuses for a fleet what a fleet does by itself.

@@ -12,6 +12,7 @@ use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
+use crate::command::output::Output;
 use crate::command::run::{self, Means};
 use crate::command::state::{self, JobFolder};
 use crate::command::wiring::{AWS_HOME, Wiring};
@@ -21,7 +22,12 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, JobStatus};
 use crate::pace::Pace;
 
-pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToken) -> Result<u8> {
+pub(super) async fn run(
+    command: ResumeJob,
+    output: &Output,
+    env: Env,
+    shutdown: CancellationToken,
+) -> Result<u8> {
     let found = state::find(&command.jobs.state.folder()?, &command.job)?;
     let folder = JobFolder::take(&found)?.ok_or_else(state::busy)?;
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
@@ -46,7 +52,7 @@ pub(super) async fn run(command: ResumeJob, env: Env, shutdown: CancellationToke
         folder: &folder,
         concurrency: command.speed.concurrency(env),
         pace: command.speed.bytes_per_second()?.map(Pace::new),
-        output: &command.jobs.output,
+        output,
         metrics: run::metrics(command.listen, &shutdown).await?,
     };
     tracing::info!(job.id = %known.spec.id, "resuming the job");

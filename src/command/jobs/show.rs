@@ -4,55 +4,50 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use super::Place;
-use super::remote::Remote;
+use super::records::{From, Records};
 use crate::clock::Clock;
-use crate::command::report;
-use crate::command::state;
+use crate::command::azcopy_json::{self, Ending, JobSummary, JobTransfers, Transfer};
+use crate::command::output::Output;
+use crate::command::{report, state};
 use crate::config::{OutputType, ShowJob, ShownObjects};
 use crate::failure::{Failure, Reason, Result};
-use crate::process::print;
-use crate::reporter::ledger::{EndingKind, EndingLine, Ledger, Place as Line, RangeLine};
+use crate::reporter::ledger::{EndingKind, EndingLine, RangeLine};
 use crate::reporter::summary::Summary;
 
-/// Objects read at a time.
-const PAGE: u32 = 1_000;
-
-pub(super) async fn run(command: &ShowJob, clock: &Clock) -> Result<u8> {
+pub(super) async fn run(command: &ShowJob, output: &Output, clock: &Clock) -> Result<u8> {
     let (summary, records) = find(command, clock).await?;
-    let shown = Shown {
-        output: command.jobs.output.output_type,
-        records,
-        job: summary.job_id.to_string(),
-    };
-    match shown.output {
-        OutputType::Text => print(&report::text(&summary))?,
-        OutputType::Json | OutputType::AzcopyJson => print(&super::json(&summary)?)?,
-    }
-    if command.with_status != ShownObjects::Skipped {
-        shown.objects(EndingKind::Failed).await?;
-        shown.ranges().await?;
-    }
-    if command.with_status != ShownObjects::Failed {
-        shown.objects(EndingKind::Skipped).await?;
+    let shown = Shown { output, records };
+    match (output.kind, command.with_status) {
+        (OutputType::AzcopyJson, None) => shown.azcopys_summary(&summary).await?,
+        (OutputType::AzcopyJson, Some(wanted)) => shown.azcopys_transfers(wanted).await?,
+        (OutputType::Text, wanted) => {
+            output.line(&report::text(&summary))?;
+            shown.lines(wanted.unwrap_or(ShownObjects::Failed)).await?;
+        }
+        (OutputType::Json, wanted) => {
+            output.json(&summary)?;
+            shown.lines(wanted.unwrap_or(ShownObjects::Failed)).await?;
+        }
     }
     Ok(0)
 }
 
 async fn find(command: &ShowJob, clock: &Clock) -> Result<(Summary, Records)> {
-    match Place::of(&command.jobs)? {
+    let (summary, from) = match Place::of(&command.jobs)? {
         Place::Here(state) => {
             let job = state::find(&state, &command.job)?;
-            let (summary, ledger) = (super::list::summary(&job, clock)?, job.ledger()?);
-            match (summary, ledger) {
-                (Some(summary), Some(ledger)) => Ok((summary, Records::Here(Box::new(ledger)))),
-                _ => Err(not_begun(job.id.as_str())),
+            match (super::list::summary(&job, clock)?, job.ledger()?) {
+                (Some(summary), Some(ledger)) => (summary, From::Here(Box::new(ledger))),
+                _ => return Err(not_begun(job.id.as_str())),
             }
         }
         Place::Fleet(reporter) => {
             let summary = reporter.find(&command.job).await?;
-            Ok((summary, Records::Fleet(reporter)))
+            (summary, From::Fleet(reporter))
         }
-    }
+    };
+    let job = summary.job_id.clone();
+    Ok((summary, Records { job, from }))
 }
 
 /// A job whose folder is there, but no account.
@@ -63,17 +58,19 @@ pub(super) fn not_begun(job: &str) -> Failure {
     )
 }
 
-/// Where the objects are read from.
-enum Records {
-    Here(Box<Ledger>),
-    Fleet(Remote),
+/// Which ends of objects are wanted.
+fn kinds(wanted: ShownObjects) -> &'static [EndingKind] {
+    match wanted {
+        ShownObjects::All => &[EndingKind::Failed, EndingKind::Skipped],
+        ShownObjects::Failed => &[EndingKind::Failed],
+        ShownObjects::Skipped => &[EndingKind::Skipped],
+    }
 }
 
 /// What is printed, and how.
-struct Shown {
-    output: OutputType,
+struct Shown<'a> {
+    output: &'a Output,
     records: Records,
-    job: String,
 }
 
 /// An object or range as JSON: how it ended, and the rest.
@@ -84,29 +81,34 @@ struct Object<'a, T> {
     line: &'a T,
 }
 
-impl Shown {
-    async fn objects(&self, kind: EndingKind) -> Result<()> {
-        let mut after = None;
-        loop {
-            let (lines, next) = self.object_page(kind, after.as_deref()).await?;
-            for line in &lines {
-                self.show(kind.as_str(), line, object_text)?;
+impl Shown<'_> {
+    /// One line for each object, and for each range that could not be listed.
+    async fn lines(&self, wanted: ShownObjects) -> Result<()> {
+        for kind in kinds(wanted) {
+            let mut after = None;
+            loop {
+                let (lines, next) = self.records.objects(*kind, after.as_deref()).await?;
+                for line in &lines {
+                    self.line(kind.as_str(), line, object_text)?;
+                }
+                after = next;
+                if after.is_none() {
+                    break;
+                }
             }
-            after = next;
-            if after.is_none() {
-                return Ok(());
+            if *kind == EndingKind::Failed {
+                self.ranges().await?;
             }
         }
+        Ok(())
     }
 
     async fn ranges(&self) -> Result<()> {
         let mut after = None;
         loop {
-            let (lines, next) = self.range_page(after.as_deref()).await?;
+            let (lines, next) = self.records.ranges(after.as_deref()).await?;
             for line in &lines {
-                self.show("not_listed", line, |range| {
-                    format!("{}: {}", range.reason, range.message)
-                })?;
+                self.line("not_listed", line, range_text)?;
             }
             after = next;
             if after.is_none() {
@@ -115,45 +117,69 @@ impl Shown {
         }
     }
 
-    async fn object_page(
-        &self,
-        kind: EndingKind,
-        after: Option<&str>,
-    ) -> Result<(Vec<EndingLine>, Option<String>)> {
-        match &self.records {
-            Records::Here(ledger) => {
-                let job = crate::job::JobId::new(&self.job);
-                let page = ledger.endings_after(&job, kind, place(after)?, PAGE)?;
-                Ok((page.lines, page.next.map(|place| place.to_string())))
-            }
-            Records::Fleet(reporter) => reporter.objects(&self.job, kind, after).await,
+    fn line<T: Serialize>(&self, status: &str, line: &T, text: fn(&T) -> String) -> Result<()> {
+        match self.output.kind {
+            OutputType::Text => self.output.line(&format!("{status:<10} {}", text(line))),
+            OutputType::Json | OutputType::AzcopyJson => self.output.json(&Object { status, line }),
         }
     }
 
-    async fn range_page(&self, after: Option<&str>) -> Result<(Vec<RangeLine>, Option<String>)> {
-        match &self.records {
-            Records::Here(ledger) => {
-                let job = crate::job::JobId::new(&self.job);
-                let page = ledger.range_failures_after(&job, place(after)?, PAGE)?;
-                Ok((page.lines, page.next.map(|place| place.to_string())))
-            }
-            Records::Fleet(reporter) => reporter.ranges(&self.job, after).await,
+    /// As AzCopy shows a job when it is asked for no status.
+    async fn azcopys_summary(&self, summary: &Summary) -> Result<()> {
+        for message in ["GetJobSummary", "EndOfJob"] {
+            let (failed, _) = self.records.objects(EndingKind::Failed, None).await?;
+            let (skipped, _) = self.records.objects(EndingKind::Skipped, None).await?;
+            let ending = Ending {
+                failed: azcopy_json::failed(failed),
+                skipped: azcopy_json::skipped(skipped),
+            };
+            let content = JobSummary::of(summary).with_ending(ending, None);
+            self.output.azcopy(message, &content)?;
         }
+        Ok(())
     }
 
-    fn show<T: Serialize>(&self, status: &str, line: &T, text: fn(&T) -> String) -> Result<()> {
-        match self.output {
-            OutputType::Text => print(&format!("{status:<10} {}", text(line))),
-            OutputType::Json | OutputType::AzcopyJson => {
-                print(&super::json(&Object { status, line })?)
+    /// As AzCopy lists a job's objects: a message a page, and at the end the first of them again.
+    async fn azcopys_transfers(&self, wanted: ShownObjects) -> Result<()> {
+        let mut first = Vec::new();
+        for kind in kinds(wanted) {
+            let mut after = None;
+            loop {
+                let (lines, next) = self.records.objects(*kind, after.as_deref()).await?;
+                let page = match kind {
+                    EndingKind::Failed => azcopy_json::failed(lines),
+                    EndingKind::Skipped => azcopy_json::skipped(lines),
+                };
+                if !page.is_empty() {
+                    self.transfers("ListJobTransfers", &page)?;
+                }
+                if first.is_empty() {
+                    first = page;
+                }
+                after = next;
+                if after.is_none() {
+                    break;
+                }
             }
         }
+        if first.is_empty() {
+            self.transfers("ListJobTransfers", &first)?;
+        }
+        self.transfers("EndOfJob", &first)
+    }
+
+    fn transfers(&self, message: &str, details: &[Transfer]) -> Result<()> {
+        let content = JobTransfers {
+            error_msg: "",
+            job_id: self.records.job.as_str(),
+            details,
+        };
+        self.output.azcopy(message, &content)
     }
 }
 
-fn place(after: Option<&str>) -> Result<Line> {
-    let place = after.map_or(Ok(Line::START), str::parse);
-    place.map_err(|why| Failure::stop(Reason::Internal, why))
+fn range_text(range: &RangeLine) -> String {
+    format!("{}: {}", range.reason, range.message)
 }
 
 fn object_text(object: &EndingLine) -> String {

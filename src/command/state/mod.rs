@@ -20,6 +20,8 @@ pub(super) use find::{FoundJob, all, find, pick};
 
 /// The file that asks the process at work to end the job.
 const CANCEL: &str = "cancel";
+/// The job's log.
+const LOG: &str = "job.log";
 /// What a folder is called while it is removed; no run is called so.
 const GOING: &str = "going";
 /// How often a process at work looks whether it is asked to end the job.
@@ -87,6 +89,11 @@ impl JobFolder {
     pub(super) fn next_run(self) -> Result<Self> {
         let jobs = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         Self::make(&jobs, &self.identity, self.run + 1, self.lock)
+    }
+
+    /// Where its log is.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join(LOG)
     }
 
     /// Was this process, or one before it, asked to end the job?

@@ -81,15 +81,9 @@ pub struct ListJobs {
 pub struct ShowJob {
     /// The job's id, or enough of its beginning.
     pub job: String,
-    /// Which objects to show after the summary.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "failed",
-        ignore_case = true,
-        value_name = "STATUS"
-    )]
-    pub with_status: ShownObjects,
+    /// Which objects to show after the summary [default: Failed]
+    #[arg(long, value_enum, ignore_case = true, value_name = "STATUS")]
+    pub with_status: Option<ShownObjects>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub jobs: JobsArgs,

@@ -201,7 +201,7 @@ async fn look(
     };
     let carriage = carry::carry(properties, &head, about)?;
     if !carriage.excluded.is_empty() {
-        tracing::warn!(
+        tracing::info!(
             object.key = passage.key,
             excluded = ?carriage.excluded,
             "metadata that Azure cannot hold is left out"

@@ -16,6 +16,8 @@ use crate::config::{self, complaint};
 use crate::failure::{Failure, Reason, Result};
 use crate::logging;
 
+pub use crate::logging::Audience;
+
 /// How long work begun may take to finish after a stop; what is left comes back to others.
 pub const DRAIN: Duration = Duration::from_secs(20);
 
@@ -31,7 +33,7 @@ where
     F: Future<Output = Result<u8>>,
 {
     match config::parse::<C>(std::env::args_os()) {
-        Ok(cli) => match logging::start(cli.log_level()) {
+        Ok(cli) => match logging::start(cli.log_level(), cli.audience()) {
             Ok(()) => run(|shutdown| work(cli, shutdown)),
             Err(failure) => failed(&failure),
         },
@@ -69,10 +71,15 @@ where
     }
 }
 
-/// A command line that says how much is logged.
+/// A command line that says how much is logged, and for whom.
 pub trait LogLevel {
     /// The level or filter, if one was given.
     fn log_level(&self) -> Option<&str>;
+
+    /// Who reads it.
+    fn audience(&self) -> Audience {
+        Audience::Operator
+    }
 }
 
 /// The exit code a failure ends a program with.
@@ -111,8 +118,8 @@ async fn signals(shutdown: CancellationToken) -> Result<u8> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
     for stop in [false, true] {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = terminate.recv() => tracing::warn!("SIGTERM: stopping; a second signal stops at once"),
+            _ = interrupt.recv() => tracing::warn!("SIGINT: stopping; a second signal stops at once"),
         }
         if stop {
             say("stopped at once; run the same command again to resume");

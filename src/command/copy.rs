@@ -69,18 +69,18 @@ async fn begin(
         return dry_run::run(&request, &wiring, command.output.output_type, &shutdown).await;
     }
     let folder = folder(&command, &request, &wiring).await?;
-    let metrics = run::metrics(command.listen, &shutdown).await?;
-    let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
-    let spec = submit(&*broker, &request, &wiring, &folder).await?;
-    let means = Means {
-        wiring: &wiring,
-        folder: &folder,
-        concurrency: command.copy.concurrency(env),
-        pace: command.copy.speed.bytes_per_second()?.map(Pace::new),
-        output,
-        metrics,
-    };
-    run::run(broker, spec, means, shutdown).await
+    let done = work(
+        &command,
+        &request,
+        (&wiring, &folder),
+        (output, env),
+        shutdown,
+    )
+    .await;
+    if done.is_err() {
+        folder.discard_unless_begun();
+    }
+    done
 }
 
 /// The job's folder, locked. A run whose cancelling was asked for, but did not come about, is
@@ -90,8 +90,35 @@ async fn folder(command: &CopyCommand, request: &Request, wiring: &Wiring) -> Re
     if !folder.cancel_asked() {
         return Ok(folder);
     }
-    cancel::end(&folder, &wiring.clock).await?;
-    folder.next_run()
+    match cancel::end(&folder, &wiring.clock).await? {
+        true => folder.next_run(),
+        false => folder.anew(),
+    }
+}
+
+/// Submits the job, or finds it submitted, and works on it.
+async fn work(
+    command: &CopyCommand,
+    request: &Request,
+    (wiring, folder): (&Wiring, &JobFolder),
+    (output, env): (&Output, Env),
+    shutdown: CancellationToken,
+) -> Result<u8> {
+    let log = command.job_log.path(env, &folder.path, &folder.id());
+    let logged = run::open_log(&log, &folder.id())?;
+    let metrics = run::metrics(command.listen, &shutdown).await?;
+    let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
+    let spec = submit(&*broker, request, wiring, folder).await?;
+    let means = Means {
+        wiring,
+        folder,
+        concurrency: command.copy.concurrency(env),
+        pace: command.copy.speed.bytes_per_second()?.map(Pace::new),
+        output,
+        metrics,
+        log: logged.then_some(&log),
+    };
+    run::run(broker, spec, means, shutdown).await
 }
 
 /// Writes the job into the log, unless it stands there already: then it is resumed.
@@ -107,19 +134,8 @@ async fn submit(
         return Ok(known.spec.clone());
     }
     let source = wiring.source(&request.source);
-    let planned = request
-        .plan(&source, job.clone(), wiring.clock.unix_ms())
-        .await;
-    let spec = match planned {
-        Ok(spec) => spec,
-        Err(failure) => {
-            broker.close().await?;
-            if let Err(error) = std::fs::remove_dir_all(&folder.path) {
-                tracing::debug!(%error, "an empty job folder stays behind");
-            }
-            return Err(failure);
-        }
-    };
+    let now_ms = wiring.clock.unix_ms();
+    let spec = request.plan(&source, job.clone(), now_ms).await?;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(
         broker,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{BinaryBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
@@ -30,6 +30,7 @@ pub(super) struct Progress {
     output: Output,
     line: Option<ProgressBar>,
     samples: VecDeque<(Instant, u64, u64)>,
+    log: Option<PathBuf>,
 }
 
 impl Progress {
@@ -47,6 +48,7 @@ impl Progress {
             output,
             line,
             samples: VecDeque::new(),
+            log: None,
         }
     }
 
@@ -59,7 +61,8 @@ impl Progress {
     }
 
     /// Says that a job is begun, and where its log is.
-    pub(super) fn begin(&self, job: &JobId, log: &Path) -> Result<()> {
+    pub(super) fn begin(&mut self, job: &JobId, log: Option<&PathBuf>) -> Result<()> {
+        self.log = log.cloned();
         if self.output.kind != OutputType::AzcopyJson {
             return Ok(());
         }
@@ -67,7 +70,7 @@ impl Progress {
             self.output.azcopy_text("Info", "INFO: Scanning...")?;
         }
         let init = Init {
-            log: &log.to_string_lossy(),
+            log: &log.map(|log| log.to_string_lossy()).unwrap_or_default(),
             job: job.as_str(),
             is_cleanup: false,
         };
@@ -113,7 +116,7 @@ impl Progress {
             line.finish_and_clear();
         }
         match self.output.kind {
-            OutputType::Text => self.output.line(&report::text(summary)),
+            OutputType::Text => self.output.line(&self.text(summary)),
             OutputType::Json => self.output.json(summary),
             OutputType::AzcopyJson => {
                 if self.output.is_chatty() {
@@ -124,6 +127,15 @@ impl Progress {
                 self.output.azcopy("EndOfJob", &end)
             }
         }
+    }
+
+    /// The summary, and where the rest is told.
+    fn text(&self, summary: &Summary) -> String {
+        let mut text = report::text(summary);
+        if let Some(log) = self.log.as_ref().filter(|_| self.output.is_chatty()) {
+            text.push_str(&format!("\n  log      {}", log.display()));
+        }
+        text
     }
 
     fn line(&self, summary: &Summary) -> String {

@@ -1,7 +1,7 @@
 //! One run of one job in this process, whether it was begun just now or resumes.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::copier::Copier;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
+use crate::logging::open_job_log;
 use crate::metrics::{Metrics, Role};
 use crate::pace::Pace;
 use crate::process::say;
@@ -50,6 +51,14 @@ pub(super) struct Means<'a> {
     pub(super) pace: Option<Pace>,
     pub(super) output: &'a Output,
     pub(super) metrics: Metrics,
+    /// The job's log, if there is one.
+    pub(super) log: Option<&'a PathBuf>,
+}
+
+/// Opens a job's log; false where nothing is to be logged.
+pub(super) fn open_log(path: &Path, job: &JobId) -> Result<bool> {
+    let head = format!("blobfleet {}, job {job}", env!("CARGO_PKG_VERSION"));
+    open_job_log(path, &head)
 }
 
 /// The metrics of a run, served where an address is given.
@@ -89,7 +98,7 @@ pub(super) async fn run(
     };
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
     let mut progress = Progress::new(means.output.clone());
-    progress.begin(&job, &means.folder.log())?;
+    progress.begin(&job, means.log)?;
     let (summary, failure) = run.work(&mut progress, shutdown).await?;
     let ending = match progress.lists_objects() {
         true => ledger.with(move |ledger| ending(ledger, &job)).await??,

@@ -15,21 +15,22 @@ mod sizes;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
     BrokerArgs, CancelJob, CarryArgs, CleanJobs, CopierCli, CopyArgs, CopyCommand, FrontCli,
-    FrontCommand, JobsArgs, JobsCommand, ListJobs, ListerCli, LogArgs, OutputArgs, OutputLevel,
-    OutputType, RemoveJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs,
-    SpeedArgs, StateArgs, StatusFilter,
+    FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs, ListerCli, LogArgs, OutputArgs,
+    OutputLevel, OutputType, RemoveJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects,
+    SourceArgs, SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::job::JobId;
 use crate::source::url::SourceUrl;
 
 /// Reads a variable of the process's environment; empty is unset.
@@ -80,6 +81,18 @@ impl SourceArgs {
         match &self.s3_region {
             Some(region) => source.with_region(region),
             None => Ok(source),
+        }
+    }
+}
+
+impl JobLogArgs {
+    /// The log of a job whose folder is `folder`: there, or in the folder that is asked for.
+    pub fn path(&self, env: Env, folder: &Path, job: &JobId) -> PathBuf {
+        let given = self.log_location.clone();
+        let location = given.or_else(|| env("AZCOPY_LOG_LOCATION").map(PathBuf::from));
+        match location {
+            Some(location) => location.join(format!("{job}.log")),
+            None => folder.join("job.log"),
         }
     }
 }

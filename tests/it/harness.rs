@@ -105,6 +105,13 @@ impl World {
         folders
     }
 
+    /// What is in the logs of all jobs.
+    pub(crate) fn job_logs(&self) -> Vec<String> {
+        let folders = self.job_folders().into_iter();
+        let logs = folders.filter_map(|folder| fs::read_to_string(folder.join("job.log")).ok());
+        logs.collect()
+    }
+
     /// The one job's ledger as last committed; none before there is one.
     pub(crate) fn ledger(&self) -> Option<Ledger> {
         let [folder] = &self.job_folders()[..] else {

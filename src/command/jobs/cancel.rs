@@ -88,15 +88,17 @@ fn refuse_ended(summary: &Summary) -> Result<()> {
     }
 }
 
-/// Ends a job that nobody works on, in the ledger and in the job log.
-pub(in crate::command) async fn end(folder: &JobFolder, clock: &Clock) -> Result<()> {
+/// Ends a job that nobody works on, in the ledger and in the job log; false where it was never
+/// submitted.
+pub(in crate::command) async fn end(folder: &JobFolder, clock: &Clock) -> Result<bool> {
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
     let jobs = board::read(&*broker).await?;
     let Some(known) = jobs.get(&folder.id()) else {
         broker.close().await?;
-        return Err(not_begun(folder.id().as_str()));
+        return Ok(false);
     };
     let ledger = LedgerHandle::open(&folder.path)?;
     reporter::cancel(&*broker, &ledger, known.spec.clone(), clock.unix_ms()).await?;
-    broker.close().await
+    broker.close().await?;
+    Ok(true)
 }

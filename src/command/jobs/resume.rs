@@ -46,6 +46,8 @@ pub(super) async fn run(
         let status = summary(&found, &clock)?.map_or(JobStatus::Cancelled, |job| job.status);
         return Err(ended(&known.spec, status));
     }
+    let log = command.job_log.path(env, &folder.path, &folder.id());
+    let logged = run::open_log(&log, &folder.id())?;
     let wiring = wiring(&command, &known.spec, env).await?;
     let means = Means {
         wiring: &wiring,
@@ -54,6 +56,7 @@ pub(super) async fn run(
         pace: command.speed.bytes_per_second()?.map(Pace::new),
         output,
         metrics: run::metrics(command.listen, &shutdown).await?,
+        log: logged.then_some(&log),
     };
     tracing::info!(job.id = %known.spec.id, "resuming the job");
     run::run(broker, known.spec.clone(), means, shutdown).await

@@ -1,8 +1,8 @@
 //! The state folder of `blobfleet copy`: one folder per run of a job, one lock per job.
 //!
 //! `STATE/jobs/IDENTITY.lock` is held by the process that works on the job; it goes away with the
-//! process, however that ends. `STATE/jobs/IDENTITY-RUN/` holds the queue, the ledger, the log, and
-//! a file `cancel` once somebody has asked the process to end the job.
+//! process, however that ends. `STATE/jobs/IDENTITY-RUN/` holds the queue, the ledger, `job.log`,
+//! and a file `cancel` once somebody has asked the process to end the job.
 
 mod find;
 mod lock;
@@ -20,8 +20,6 @@ pub(super) use find::{FoundJob, all, find, pick};
 
 /// The file that asks the process at work to end the job.
 const CANCEL: &str = "cancel";
-/// The job's log.
-const LOG: &str = "job.log";
 /// What a folder is called while it is removed; no run is called so.
 const GOING: &str = "going";
 /// How often a process at work looks whether it is asked to end the job.
@@ -85,15 +83,17 @@ impl JobFolder {
         JobId::new(format!("{}-{}", self.identity, self.run))
     }
 
+    /// The same run, which nobody asks to end any more.
+    pub(super) fn anew(self) -> Result<Self> {
+        let path = self.path.join(CANCEL);
+        fs::remove_file(&path).map_err(|error| unusable(&path, &error))?;
+        Ok(self)
+    }
+
     /// The folder of the run after this one, under the same lock.
     pub(super) fn next_run(self) -> Result<Self> {
         let jobs = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         Self::make(&jobs, &self.identity, self.run + 1, self.lock)
-    }
-
-    /// Where its log is.
-    pub(super) fn log(&self) -> PathBuf {
-        self.path.join(LOG)
     }
 
     /// Was this process, or one before it, asked to end the job?
@@ -120,6 +120,18 @@ impl JobFolder {
             self.lock.remove();
         }
         Ok(())
+    }
+}
+
+impl JobFolder {
+    /// Removes the run if no account was ever opened for it.
+    pub(super) fn discard_unless_begun(self) {
+        if self.path.join(ledger::FILE).exists() {
+            return;
+        }
+        if let Err(failure) = self.remove() {
+            tracing::debug!(%failure, "an empty job folder stays behind");
+        }
     }
 }
 

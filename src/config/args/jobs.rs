@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use super::{LogArgs, OutputArgs, SourceArgs, SpeedArgs, StateArgs};
+use super::{JobLogArgs, LogArgs, OutputArgs, SourceArgs, SpeedArgs, StateArgs};
 use crate::job::JobStatus;
 
 /// What to do with jobs.
@@ -109,8 +109,11 @@ pub struct ResumeJob {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub jobs: JobsArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub job_log: JobLogArgs,
     /// Address to serve /metrics and /healthz on.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
     pub listen: Option<SocketAddr>,
 }
 

@@ -21,10 +21,11 @@ pub use jobs::{
 };
 pub use select::SelectArgs;
 pub use shared::{
-    BrokerArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, SpeedArgs, StateArgs,
+    BrokerArgs, JobLogArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, SpeedArgs,
+    StateArgs,
 };
 
-use crate::process::LogLevel;
+use crate::process::{Audience, LogLevel};
 
 /// Moves Amazon S3 to Azure Blob Storage, server side.
 #[derive(Debug, Parser)]
@@ -71,8 +72,11 @@ pub struct CopyCommand {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub log: LogArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub job_log: JobLogArgs,
     /// Address to serve /metrics and /healthz on.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -152,6 +156,15 @@ impl LogLevel for FrontCli {
         match &self.command {
             FrontCommand::Copy(command) => command.log.log_level.as_deref(),
             FrontCommand::Jobs(command) => command.args().log.log_level.as_deref(),
+        }
+    }
+
+    fn audience(&self) -> Audience {
+        match &self.command {
+            FrontCommand::Copy(_) | FrontCommand::Jobs(JobsCommand::Resume(_)) => {
+                Audience::UserAndJob
+            }
+            FrontCommand::Jobs(_) => Audience::User,
         }
     }
 }

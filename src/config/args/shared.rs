@@ -86,13 +86,24 @@ pub struct OutputArgs {
     pub output_level: OutputLevel,
 }
 
-/// How much is logged, to stderr.
+/// How much is logged.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct LogArgs {
-    /// ERROR, WARNING, INFO, DEBUG, TRACE or NONE, or a filter such as info,lapin=debug.
+    /// ERROR, WARNING, INFO, DEBUG, TRACE or NONE, or a filter such as info,lapin=debug [default:
+    /// INFO]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+}
+
+/// Where a job's log goes: everything up to --log-level. stderr has its warnings and errors, and
+/// all of it from DEBUG on.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct JobLogArgs {
+    /// Folder for the job's log, JOB.log [default: AZCOPY_LOG_LOCATION, or the job's own folder]
+    #[arg(long, value_name = "DIR")]
+    pub log_location: Option<PathBuf>,
 }
 
 /// Text or JSON.

@@ -20,10 +20,11 @@ use rusqlite::{Connection, OpenFlags};
 pub use outbox::{Outgoing, Parcel};
 pub use query::{EndingKind, EndingLine, LinePage, Place, RangeLine};
 
-use super::book::{Book, Change};
+use super::book::{Book, Change, EndingRow};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
-use crate::message::Report;
+use crate::logging::OBJECTS;
+use crate::message::{Ending, Report};
 
 /// The file's name within a state folder.
 pub const FILE: &str = "ledger.sqlite";
@@ -150,7 +151,33 @@ impl Ledger {
             self.book = restore::book(&self.db).map_err(|failure| named(&self.path, failure))?;
             return Err(named(&self.path, failure));
         }
+        for change in &changes {
+            if let Change::Ending(row) = change {
+                self.log(row);
+            }
+        }
         Ok(())
+    }
+
+    /// One line for an object that did not arrive, now that it is certain.
+    fn log(&self, row: &EndingRow) {
+        let spec = self.book.jobs.get(&row.job).map(|account| &account.spec);
+        let root = spec.and_then(|spec| places::root(spec, Some(row.root)));
+        let bucket = root.map_or("", |root| &root.bucket);
+        let (key, size) = (&row.key, row.size);
+        match &row.ending {
+            Ending::Copied { .. } => {}
+            Ending::Skipped { reason, message } => tracing::info!(
+                target: OBJECTS,
+                { object.bucket = bucket, object.key = key, object.size = size, reason, why = message },
+                "object skipped"
+            ),
+            Ending::Failed { reason, message } => tracing::warn!(
+                target: OBJECTS,
+                { object.bucket = bucket, object.key = key, object.size = size, %reason, why = message },
+                "object failed"
+            ),
+        }
     }
 }
 

@@ -135,7 +135,10 @@ impl World {
     /// Runs a command to its end.
     pub(crate) async fn run(&self, line: &str, env: &[(&str, &str)]) -> Ended {
         let home = TempDir::new().unwrap();
-        self.run_in(line, env, home.path()).await
+        let mut ended = self.run_in(line, env, home.path()).await;
+        ended.log = job_logs(home.path());
+        ended.check(line, &self.secrets);
+        ended
     }
 
     /// The same in a given home folder.
@@ -164,6 +167,7 @@ impl World {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
+            log: String::new(),
             took,
         };
         ended.check(line, &self.secrets);
@@ -206,12 +210,20 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The logs of its jobs, where it had a home of its own.
+    pub(crate) log: String,
     pub(crate) took: Duration,
 }
 
 impl Ended {
     fn check(&self, line: &str, secrets: &[String]) {
-        let all = format!("{}{}", self.stdout, self.stderr);
+        // An object that failed is named, whatever its name.
+        let unnamed = self
+            .log
+            .lines()
+            .filter(|line| !line.contains("object.key="));
+        let log: String = unnamed.collect();
+        let all = format!("{}{}{log}", self.stdout, self.stderr);
         assert!(!all.contains("panicked"), "{line}: {all}");
         for signed in [
             "X-Amz-Signature",
@@ -253,6 +265,15 @@ impl Ended {
         ["listed", "copied", "skipped", "failed"]
             .map(|name| summary[format!("objects_{name}")].as_u64().unwrap())
     }
+}
+
+/// What is in the logs of all jobs of a home folder.
+fn job_logs(home: &Path) -> String {
+    let jobs = home.join(".local/state/blobfleet/jobs");
+    let folders = std::fs::read_dir(jobs).into_iter().flatten();
+    folders
+        .filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("job.log")).ok())
+        .collect()
 }
 
 fn program(name: &str) -> &'static str {

@@ -4,6 +4,7 @@ mod azcopy;
 mod cancel;
 mod fleet;
 mod here;
+mod log;
 mod resume;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -129,7 +129,16 @@ async fn different_copies_share_a_state_folder_side_by_side() {
     let mut first = world.copy("s3://one", "one").start();
     held(&world, &mut first).await;
     let mut second = world.copy("s3://two", "two").start();
-    second.says("job submitted").await;
+    let submitted = async {
+        let has = |log: &String| log.contains("job submitted");
+        while world.job_logs().iter().filter(|log| has(log)).count() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = submitted => {}
+        () = second.must_not_end() => {}
+    }
     gate.open();
 
     let (first, second) = tokio::join!(first.finish(), second.finish());

@@ -88,7 +88,11 @@ async fn every_way_of_copying_carries_everything() {
         done.assert_all_copied(2);
         // `cost-center`, and the tag `mail`.
         assert_eq!(done.count("objects_metadata_excluded"), 2, "{way:?}");
-        assert!(done.stderr.contains("cost-center") && done.stderr.contains("tag mail"));
+        let log = world.job_logs().concat();
+        assert!(
+            log.contains("cost-center") && log.contains("tag mail"),
+            "{log}"
+        );
         let blob = blob(&world, "k");
         assert!(blob.equals(&content()), "{way:?}");
         assert_eq!(blob.header("content-type"), Some("text/plain"));

@@ -63,6 +63,8 @@ pub enum Reason {
     DestinationUnavailable,
     /// The destination refused the request for a reason of its own.
     DestinationRejected,
+    /// The blob there is in tier Archive, which cannot be overwritten.
+    DestinationArchived,
     /// The destination container does not exist and cannot be created under this name.
     ContainerRejected,
     /// The blob name breaks the destination's naming rules.
@@ -91,7 +93,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for initialising metrics.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::SourceNotFound,
         Self::SourceDenied,
         Self::SourceThrottled,
@@ -105,6 +107,7 @@ impl Reason {
         Self::DestinationThrottled,
         Self::DestinationUnavailable,
         Self::DestinationRejected,
+        Self::DestinationArchived,
         Self::ContainerRejected,
         Self::NameRejected,
         Self::MetadataRejected,
@@ -135,6 +138,7 @@ impl Reason {
             Self::DestinationThrottled => "destination_throttled",
             Self::DestinationUnavailable => "destination_unavailable",
             Self::DestinationRejected => "destination_rejected",
+            Self::DestinationArchived => "destination_archived",
             Self::ContainerRejected => "container_rejected",
             Self::NameRejected => "name_rejected",
             Self::MetadataRejected => "metadata_rejected",

@@ -35,9 +35,14 @@ impl Role {
 
 const OUTCOMES: [&str; 3] = ["copied", "skipped", "failed"];
 /// The S3 and Blob calls that are counted and timed.
-pub const OPERATIONS: [(&str, &str); 8] = [
+pub const OPERATIONS: [(&str, &str); 13] = [
     ("s3", "list_objects"),
     ("s3", "head_object"),
+    ("s3", "get_object"),
+    ("s3", "get_object_tagging"),
+    ("blob", "put_blob"),
+    ("blob", "put_block"),
+    ("blob", "set_blob_tags"),
     ("blob", "put_blob_from_url"),
     ("blob", "put_block_from_url"),
     ("blob", "put_block_list"),

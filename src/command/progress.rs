@@ -132,7 +132,12 @@ impl Progress {
     /// The summary, and where the rest is told.
     fn text(&self, summary: &Summary) -> String {
         let mut text = report::text(summary);
+        let left = summary.objects_failed + summary.objects_skipped + summary.ranges_failed;
         if let Some(log) = self.log.as_ref().filter(|_| self.output.is_chatty()) {
+            if left > 0 {
+                let show = format!("blobfleet jobs show {}", summary.job_id);
+                text.push_str(&format!("\n  why      {show} --with-status=All"));
+            }
             text.push_str(&format!("\n  log      {}", log.display()));
         }
         text

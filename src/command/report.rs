@@ -30,6 +30,18 @@ pub(super) fn text(summary: &Summary) -> String {
             BinaryBytes(summary.bytes_copied)
         ),
     ];
+    for (count, what) in [
+        (summary.objects_relayed, "relayed through a copier"),
+        (summary.objects_escaped, "under another name"),
+        (
+            summary.objects_metadata_excluded,
+            "without some of their metadata or tags",
+        ),
+    ] {
+        if count > 0 {
+            lines.push(format!("           {} of them {what}", HumanCount(count)));
+        }
+    }
     lines.push(counted(
         "skipped",
         summary.objects_skipped,

@@ -36,7 +36,8 @@ fn with_value(arg: Arg) -> Arg {
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
-        .hide_default_value(false);
+        .value_name("true|false")
+        .hide_possible_values(true);
     if on_by_default {
         arg
     } else {

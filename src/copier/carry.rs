@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use super::overwrite::ETAG;
 use crate::destination::client::BlobHeaders;
 use crate::destination::metadata::{self, SourceProperties};
+use crate::destination::tags;
 use crate::failure::Result;
 use crate::job::{InvalidMetadata, Properties, SourceFact};
 use crate::source::client::ObjectHead;
@@ -69,7 +70,7 @@ pub(super) fn carry(job: &Properties, head: &ObjectHead, about: About<'_>) -> Re
         }
         excluded.push(missing);
     }
-    headers.tags = metadata::carry_tags(&job.tags, about.tags, mode, &mut excluded)?;
+    headers.tags = tags::carry(&job.tags, about.tags, mode, &mut excluded)?;
     let class = head.storage_class.as_deref().unwrap_or("STANDARD");
     headers.tier = job
         .tier

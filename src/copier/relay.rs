@@ -128,7 +128,8 @@ async fn whole(
     Ok(Some(crc64))
 }
 
-/// Reads and stages the blocks, several at a time, then commits them.
+/// Reads and stages the blocks, several at a time, then commits them. Where an MD5 is all there is
+/// to compare with, they are read one after the other.
 async fn ranges(
     passage: &Passage,
     source: &SourceObject,
@@ -136,6 +137,10 @@ async fn ranges(
     conditions: &Conditions,
 ) -> Result<Option<u64>> {
     let mut digests = Digests::none(blocks);
+    let by_md5 = source
+        .md5
+        .filter(|_| source.head.checksum_crc64nvme.is_none());
+    let mut md5 = Md5::new();
     let mut staging: JoinSet<Result<(usize, Option<u64>)>> = JoinSet::new();
     for (index, block) in blocks.iter().enumerate() {
         let permit = passage.permit().await?;
@@ -144,15 +149,29 @@ async fn ranges(
         {
             finished(done, &mut digests)?;
         }
+        let room = room(passage, block.length).await?;
+        let mut content = None;
+        if by_md5.is_some() {
+            let read = fetch(passage, &source.head, &block).await?;
+            md5.update(&read);
+            content = Some(read);
+        }
         let (passage, head) = (passage.clone(), source.head.clone());
         staging.spawn(async move {
-            let staged = stage(&passage, &head, &block).await;
-            drop(permit);
+            let content = match content {
+                Some(content) => content,
+                None => fetch(&passage, &head, &block).await?,
+            };
+            let staged = stage(&passage, &block, content).await;
+            drop((permit, room));
             Ok((index, Some(staged?)))
         });
     }
     while let Some(done) = staging.join_next().await {
         finished(done, &mut digests)?;
+    }
+    if by_md5.is_some_and(|expected| expected != <[u8; 16]>::from(md5.finalize())) {
+        return Err(mismatch("the MD5 of what S3 sent is not its ETag"));
     }
     let whole = digests.whole(blocks);
     proof::same_crc64(source.head.checksum_crc64nvme, whole)?;
@@ -160,10 +179,14 @@ async fn ranges(
     Ok(whole)
 }
 
-async fn stage(passage: &Passage, head: &ObjectHead, block: &Block) -> Result<u64> {
-    let _room = room(passage, block.length).await?;
+/// Reads one block's part of the object.
+async fn fetch(passage: &Passage, head: &ObjectHead, block: &Block) -> Result<Bytes> {
     passage.pace(block.length).await;
-    let content = read(passage, head, block.offset, block.length).await?;
+    read(passage, head, block.offset, block.length).await
+}
+
+/// Stages a block; gives its CRC.
+async fn stage(passage: &Passage, block: &Block, content: Bytes) -> Result<u64> {
     let crc64 = crc64(&content);
     let destination = &passage.clients.destination;
     let staged = passage

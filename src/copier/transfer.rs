@@ -57,20 +57,12 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
     };
     passage.version = passage.version.or_else(|| source.head.version.clone());
     let relayed = relay::is_needed(&passage, spec, &source.head).await?;
-    let crc64 = if relayed {
-        relay::copy(&passage, &source, &spec.options, &conditions).await?
-    } else {
-        match plan::plan(source.head.size, &source.identity(), &spec.options)? {
-            Plan::Whole => whole(&passage, &source, spec, &conditions).await?,
-            Plan::Blocks(plan) => {
-                let begun = |date| begun(&passage, spec, date);
-                let earlier = task.staged.as_ref();
-                match blocks::copy(&passage, &source, &plan, earlier, (&conditions, begun)).await? {
-                    Progress::Done(crc64) => crc64,
-                    Progress::Paused(staged) => return Ok(Attempt::Paused(staged)),
-                }
-            }
-        }
+    let sent = send(&passage, spec, task, &source, (relayed, &conditions)).await;
+    let crc64 = match sent {
+        Ok(Progress::Done(crc64)) => crc64,
+        Ok(Progress::Paused(staged)) => return Ok(Attempt::Paused(staged)),
+        Err(failure) if archived_before(&passage, spec, &source, &failure).await? => None,
+        Err(failure) => return Err(failure),
     };
     tag(&passage, &source).await?;
     Ok(Attempt::Ended(Ending::Copied {
@@ -81,6 +73,48 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
             escaped,
             excluded: source.excluded,
         },
+    }))
+}
+
+/// Sends the object its way.
+async fn send(
+    passage: &Passage,
+    spec: &JobSpec,
+    task: &CopyTask,
+    source: &SourceObject,
+    (relayed, conditions): (bool, &Conditions),
+) -> Result<Progress> {
+    if relayed {
+        let crc64 = relay::copy(passage, source, &spec.options, conditions).await?;
+        return Ok(Progress::Done(crc64));
+    }
+    match plan::plan(source.head.size, &source.identity(), &spec.options)? {
+        Plan::Whole => whole(passage, source, spec, conditions)
+            .await
+            .map(Progress::Done),
+        Plan::Blocks(plan) => {
+            let begun = |date| begun(passage, spec, date);
+            let earlier = task.staged.as_ref();
+            blocks::copy(passage, source, &plan, earlier, (conditions, begun)).await
+        }
+    }
+}
+
+/// A blob in tier Archive cannot be written again: was it this job that made it, in an attempt
+/// whose answer was lost?
+async fn archived_before(
+    passage: &Passage,
+    spec: &JobSpec,
+    source: &SourceObject,
+    failure: &Failure,
+) -> Result<bool> {
+    let ours = source.headers.tier.as_deref() == Some("Archive");
+    if failure.reason != Reason::DestinationArchived || !ours {
+        return Ok(false);
+    }
+    Ok(head_blob(passage).await?.is_some_and(|found| {
+        let begun = begun(passage, spec, found.date);
+        found.length == source.head.size && found.last_modified.is_some_and(|at| at >= begun)
     }))
 }
 
@@ -167,7 +201,7 @@ async fn look(
     };
     let carriage = carry::carry(properties, &head, about)?;
     if !carriage.excluded.is_empty() {
-        tracing::warn!(
+        tracing::info!(
             object.key = passage.key,
             excluded = ?carriage.excluded,
             "metadata that Azure cannot hold is left out"

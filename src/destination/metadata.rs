@@ -13,9 +13,6 @@ use crate::job::InvalidMetadata;
 /// Most bytes of metadata a blob can carry, names and values together.
 pub const MAX_METADATA: usize = 8 * 1024;
 
-/// Most index tags a blob can have.
-const MAX_TAGS: usize = 10;
-
 /// An object's properties as S3's HEAD gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceProperties {
@@ -201,48 +198,6 @@ fn is_header_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// The tags a blob gets: those every blob of the job gets, then the object's own.
-///
-/// # Errors
-/// [`Reason::MetadataRejected`], naming the tag: a job's own that Azure refuses, or in
-/// [`InvalidMetadata::FailIfInvalid`] an object's.
-pub fn carry_tags(
-    given: &[(String, String)],
-    objects: &[(String, String)],
-    mode: InvalidMetadata,
-    excluded: &mut Vec<String>,
-) -> Result<Vec<(String, String)>> {
-    let mut tags = Vec::new();
-    let all = given.iter().map(|tag| (tag, true));
-    for ((key, value), ours) in all.chain(objects.iter().map(|tag| (tag, false))) {
-        if tags.iter().any(|(known, _)| known == key) {
-            continue;
-        }
-        match tag_fault(key, value, tags.len()) {
-            None => tags.push((key.clone(), value.clone())),
-            Some(_) if !ours && mode != InvalidMetadata::FailIfInvalid => {
-                excluded.push(format!("tag {key}"));
-            }
-            Some(fault) => return Err(rejected(format!("tag {key:?} is invalid: {fault}"))),
-        }
-    }
-    Ok(tags)
-}
-
-/// Why a blob cannot have this index tag (Microsoft Learn, "Set Blob Tags").
-fn tag_fault(key: &str, value: &str, before: usize) -> Option<&'static str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || " +-./:=_".contains(c);
-    if before >= MAX_TAGS {
-        Some("a blob has 10 tags at most")
-    } else if key.is_empty() || key.len() > 128 || value.len() > 256 {
-        Some("keys have 1 to 128 characters, values up to 256")
-    } else if !key.chars().chain(value.chars()).all(allowed) {
-        Some("tags hold letters, digits, spaces and + - . / : = _ only")
-    } else {
-        None
-    }
-}
-
 fn bad_value(name: &str) -> Failure {
     rejected(format!(
         "the value of {name:?} cannot stand in an HTTP header (printable ASCII without spaces at \
@@ -383,23 +338,5 @@ mod tests {
         let failure = carry_pairs(&[("ab", &value)], ExcludeIfInvalid).unwrap_err();
         assert_eq!(failure.reason, Reason::MetadataRejected);
         assert!(failure.message.contains("8193 bytes"), "{failure}");
-    }
-
-    #[test]
-    fn tags_are_carried_or_named() {
-        let own = pairs(&[("team", "blue")]);
-        let objects = pairs(&[("team", "red"), ("a", "1"), ("mail", "x@y"), ("ü", "")]);
-        let mut excluded = Vec::new();
-        let tags = carry_tags(&own, &objects, ExcludeIfInvalid, &mut excluded).unwrap();
-        assert_eq!(tags, pairs(&[("team", "blue"), ("a", "1")]));
-        assert_eq!(excluded, ["tag mail", "tag ü"]);
-        let failure = carry_tags(&own, &objects, FailIfInvalid, &mut excluded).unwrap_err();
-        assert!(failure.message.contains("\"mail\""), "{failure}");
-        let bad = pairs(&[("x@y", "1")]);
-        assert!(carry_tags(&bad, &[], ExcludeIfInvalid, &mut excluded).is_err());
-        let many: Vec<_> = (0..11).map(|n| (format!("t{n}"), String::new())).collect();
-        let mut excluded = Vec::new();
-        let tags = carry_tags(&[], &many, ExcludeIfInvalid, &mut excluded).unwrap();
-        assert_eq!((tags.len(), excluded), (10, vec!["tag t10".to_owned()]));
     }
 }

@@ -10,4 +10,5 @@ pub mod crc;
 pub mod metadata;
 pub mod naming;
 pub mod sas;
+pub mod tags;
 pub mod url;

@@ -50,6 +50,18 @@ impl Default for CopyOptions {
     }
 }
 
+impl CopyOptions {
+    /// Must the job know a blob that it wrote itself? Where blobs are not simply replaced, or cannot
+    /// be because they are archived.
+    pub fn tells_its_own_blobs(&self) -> bool {
+        let archives = |tier: &String| tier == "Archive";
+        let properties = &self.properties;
+        self.overwrite != Overwrite::True
+            || properties.tier.as_ref().is_some_and(archives)
+            || properties.tier_of_class.values().any(archives)
+    }
+}
+
 /// Which of the listed keys are copied; empty fields let every key pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
-use crate::job::{CopyOptions, JobId, JobSpec, Overwrite};
+use crate::job::{CopyOptions, JobId, JobSpec};
 use crate::source::client::Source;
 use crate::source::url::{Level, SourceUrl};
 use asking::Asking;
 use roots::Layout;
 
-/// How long a job that looks at blobs before it writes waits for its begin: blobs tell their time
+/// How long a job that tells its own blobs from others waits for its begin: blobs tell their time
 /// in whole seconds, and what the job wrote itself must be younger than its submission.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -101,7 +101,7 @@ impl Request {
             }
         };
         self.say_unused_containers(&roots);
-        if self.options.overwrite != Overwrite::True {
+        if self.options.tells_its_own_blobs() {
             tokio::time::sleep(SETTLE).await;
         }
         let spec = JobSpec {

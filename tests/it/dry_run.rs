@@ -1,6 +1,6 @@
 //! `--dry-run`: it tells what the copy then does, and does nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use blobfleet::reporter::ledger::EndingKind;
 use serde_json::Value;
@@ -87,66 +87,74 @@ async fn it_tells_what_the_copy_then_does() {
         let world = world().await;
         let copy = world.copy(source, to).args(flags.iter().copied());
         let name = format!("{source} {flags:?}");
-
         let dry = copy.clone().args(["--dry-run"]).run().await;
         assert_eq!(dry.code(), Some(0), "{name}: {}", dry.stderr);
-        let told = told(&dry);
-        assert!(
-            WRITES.iter().all(|kind| world.cloud.requests(*kind) == 0),
-            "{name}"
-        );
-        assert!(world.cloud.containers(ACCOUNT).is_empty(), "{name}");
-        assert!(!world.state().exists(), "{name}: a state folder");
-
+        assert_untouched(&world, &name);
         let done = copy.run().await;
-        let account = format!("{}/", world.cloud.blob_url(ACCOUNT));
-        let mut there: Vec<String> = world
-            .cloud
-            .blobs(ACCOUNT)
-            .into_iter()
-            .map(|(container, blob)| format!("{container}/{}", blob.name))
-            .collect();
-        there.sort();
-        let column = |action: &str, column: usize, from: &str| {
-            let rows = told.get(action).into_iter().flatten();
-            let mut all: Vec<String> = rows.map(|row| decoded(&row[column], from)).collect();
-            all.sort();
-            all
-        };
-        assert_eq!(column("copy", 1, &account), there, "{name}");
-        let s3 = format!("{}/", world.cloud.s3_url());
+        assert_eq!(copies(&world, &dry), blobs(&world), "{name}");
         for (action, kind) in [("skip", EndingKind::Skipped), ("fail", EndingKind::Failed)] {
-            let mut ended: Vec<[String; 2]> = world
-                .endings(&done, kind)
-                .into_iter()
-                .map(|line| [line.key, line.reason])
-                .collect();
-            ended.sort();
-            let rows = told.get(action).into_iter().flatten();
-            let mut rows: Vec<[String; 2]> = rows
-                .map(|row| {
-                    let place = decoded(&row[0], &s3);
-                    let (_, key) = place.split_once('/').unwrap();
-                    [key.to_owned(), row[2].clone()]
-                })
-                .collect();
-            rows.sort();
-            assert_eq!(rows, ended, "{name} {action}");
+            let ended = endings(&world, &done, kind);
+            assert_eq!(left_out(&world, &dry, action), ended, "{name} {action}");
         }
-        for (dry_field, field) in [
-            ("objects_to_copy", "objects_copied"),
-            ("bytes_to_copy", "bytes_copied"),
-            ("objects_listed", "objects_listed"),
-            ("bytes_listed", "bytes_listed"),
-            ("objects_skipped", "objects_skipped"),
-            ("objects_failed", "objects_failed"),
-            ("keys_filtered", "keys_filtered"),
-        ] {
-            assert_eq!(dry.count(dry_field), done.count(field), "{name} {field}");
-        }
-        for field in ["skipped_by_reason", "failed_by_reason"] {
-            assert_eq!(dry.summary()[field], done.summary()[field], "{name}");
-        }
+        assert_same_counts(&dry, &done, &name);
+    }
+}
+
+/// Nothing was written, at either end.
+fn assert_untouched(world: &World, name: &str) {
+    let cloud = &world.cloud;
+    assert!(
+        WRITES.iter().all(|kind| cloud.requests(*kind) == 0),
+        "{name}"
+    );
+    assert!(cloud.containers(ACCOUNT).is_empty(), "{name}");
+    assert!(!world.state().exists(), "{name}: a state folder");
+}
+
+/// `container/blob` of what would be copied.
+fn copies(world: &World, dry: &Finished) -> BTreeSet<String> {
+    let account = format!("{}/", world.cloud.blob_url(ACCOUNT));
+    let rows = told(dry).remove("copy").unwrap_or_default();
+    rows.iter().map(|row| decoded(&row[1], &account)).collect()
+}
+
+fn blobs(world: &World) -> BTreeSet<String> {
+    let blobs = world.cloud.blobs(ACCOUNT).into_iter();
+    blobs
+        .map(|(container, blob)| format!("{container}/{}", blob.name))
+        .collect()
+}
+
+/// Key and reason of what would be left out.
+fn left_out(world: &World, dry: &Finished, action: &str) -> BTreeSet<[String; 2]> {
+    let s3 = format!("{}/", world.cloud.s3_url());
+    let rows = told(dry).remove(action).unwrap_or_default();
+    rows.into_iter()
+        .map(|[source, _, reason]| {
+            let place = decoded(&source, &s3);
+            [place.split_once('/').unwrap().1.to_owned(), reason]
+        })
+        .collect()
+}
+
+fn endings(world: &World, done: &Finished, kind: EndingKind) -> BTreeSet<[String; 2]> {
+    let lines = world.endings(done, kind).into_iter();
+    lines.map(|line| [line.key, line.reason]).collect()
+}
+
+fn assert_same_counts(dry: &Finished, done: &Finished, name: &str) {
+    for (would, did) in [
+        ("objects_to_copy", "objects_copied"),
+        ("bytes_to_copy", "bytes_copied"),
+        ("objects_listed", "objects_listed"),
+        ("bytes_listed", "bytes_listed"),
+        ("objects_skipped", "objects_skipped"),
+        ("objects_failed", "objects_failed"),
+        ("keys_filtered", "keys_filtered"),
+        ("skipped_by_reason", "skipped_by_reason"),
+        ("failed_by_reason", "failed_by_reason"),
+    ] {
+        assert_eq!(dry.summary()[would], done.summary()[did], "{name} {did}");
     }
 }
 

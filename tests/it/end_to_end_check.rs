@@ -42,6 +42,8 @@ pub(crate) struct Ended {
     /// The last line of stdout.
     pub(crate) summary: Value,
     pub(crate) stderr: String,
+    /// The logs of the jobs in its state folder, where one is named.
+    pub(crate) log: String,
 }
 
 /// Runs a program to its end and reads its summary.
@@ -79,7 +81,22 @@ pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A], env: &[(&str,
         code: output.status.code(),
         summary,
         stderr,
+        log: job_logs(arguments),
     }
+}
+
+fn job_logs<A: AsRef<OsStr>>(arguments: &[A]) -> String {
+    let mut after = arguments
+        .iter()
+        .skip_while(|word| word.as_ref() != "--state");
+    let Some(state) = after.nth(1) else {
+        return String::new();
+    };
+    let folders = std::fs::read_dir(Path::new(state).join("jobs")).into_iter();
+    folders
+        .flatten()
+        .filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("job.log")).ok())
+        .collect()
 }
 
 /// Every object of a finished job that ended so, from the ledger in its state folder.

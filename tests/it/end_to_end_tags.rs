@@ -99,7 +99,7 @@ fn tags_become_index_tags() {
         assert_eq!(ended.summary["objects_copied"], all.len(), "{to}");
         assert_eq!(ended.summary["objects_metadata_excluded"], 1, "{to}");
         let named = r#"object.key="refused" excluded=["tag mail"]"#;
-        assert!(ended.stderr.contains(named), "{}", ended.stderr);
+        assert!(ended.log.contains(named), "{}", ended.log);
         for (key, _, _, expected) in all {
             assert_eq!(blobs[key].tags, Some(owned(expected)), "{key}, {to}");
         }

@@ -15,7 +15,7 @@ use blobfleet::reporter::ledger::{EndingKind, EndingLine, FILE, Ledger};
 use serde_json::Value;
 use simcloud::{ACCESS_KEY, ACCOUNT, Action, Config, SECRET_KEY, SimCloud};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -190,6 +190,36 @@ impl Invocation {
             stdout,
             stderr,
         }
+    }
+
+    /// Runs the command at a terminal of its own, where somebody types; gives what stood there.
+    pub(crate) async fn at_terminal(&self, typed: &str) -> String {
+        let quoted = |text: &String| format!("'{}'", text.replace('\'', "'\\''"));
+        let program = env!("CARGO_BIN_EXE_blobfleet").to_owned();
+        let words: Vec<_> = std::iter::once(&program)
+            .chain(&self.args)
+            .map(quoted)
+            .collect();
+        let mut child = Command::new("script")
+            .args([
+                "--quiet",
+                "--return",
+                "--command",
+                &words.join(" "),
+                "/dev/null",
+            ])
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(typed.as_bytes()).await.unwrap();
+        let ended = tokio::time::timeout(LONGEST, child.wait_with_output()).await;
+        drop(stdin);
+        String::from_utf8_lossy(&ended.unwrap().unwrap().stdout).into_owned()
     }
 
     /// Runs the command to its end.

@@ -188,3 +188,27 @@ async fn prompt_without_a_terminal_is_refused() {
     );
     assert_eq!(world.job_folders().len(), 0);
 }
+
+/// At a terminal of its own: one blob is kept, one replaced, and the rest replaced for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prompt_asks_blob_by_blob_until_told_for_all() {
+    let world = copied_and_changed(&[]).await;
+    // Objects in turn, so that the questions come in the order of keys.
+    let flags = [
+        "--overwrite=prompt",
+        "--concurrency=1",
+        "--output-type=text",
+    ];
+    let copy = world.copy("s3://source", "target").args(flags);
+    let said = copy.at_terminal("what\nn\ny\na\n").await;
+    assert_eq!(said.matches("is there. Replace it?").count(), 4, "{said}");
+    assert!(said.contains("CompletedWithSkipped"), "{said}");
+    let grown_kept = [
+        ("same", 1),
+        ("touched", 2),
+        ("older", 3),
+        ("grown", 1),
+        ("new", 5),
+    ];
+    assert_eq!(seeds(&world), names(&grown_kept));
+}

@@ -88,7 +88,11 @@ async fn every_way_of_copying_carries_everything() {
         done.assert_all_copied(2);
         // `cost-center`, and the tag `mail`.
         assert_eq!(done.count("objects_metadata_excluded"), 2, "{way:?}");
-        assert!(done.stderr.contains("cost-center") && done.stderr.contains("tag mail"));
+        let log = world.job_logs().concat();
+        assert!(
+            log.contains("cost-center") && log.contains("tag mail"),
+            "{log}"
+        );
         let blob = blob(&world, "k");
         assert!(blob.equals(&content()), "{way:?}");
         assert_eq!(blob.header("content-type"), Some("text/plain"));
@@ -269,6 +273,40 @@ async fn one_refusal_fails_one_object() {
         assert_eq!(
             (failed[0].key.as_str(), failed[0].reason.as_str()),
             ("k17", "source_denied")
+        );
+    }
+}
+
+/// A lost answer is asked for again, and a blob in tier Archive cannot be written twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archived_blob_of_the_jobs_own_is_copied_and_another_ones_is_named() {
+    for (way, kind) in [
+        (&[][..], OpKind::PutBlobFromUrl),
+        (&["--put-blob-size-mb=0"], OpKind::PutBlockList),
+        (&["--relay=always"], OpKind::PutBlob),
+    ] {
+        let world = world(&[("k", object())]).await;
+        let flags = [&["--block-blob-tier=Archive"][..], way].concat();
+        world
+            .cloud
+            .on_request(move |op| match op.kind == kind && op.number == 2 {
+                // The first one finds no container.
+                true => Action::ResetAfter,
+                false => Action::Pass,
+            });
+        copy(&world, &flags).await.assert_all_copied(1);
+        assert_eq!(blob(&world, "k").tier.as_deref(), Some("Archive"));
+
+        world.cloud.clear_hook();
+        let flags = [&flags[..], &["--job-name=again"]].concat();
+        let done = copy(&world, &flags).await;
+        let failed = world.endings(&done, EndingKind::Failed);
+        assert_eq!(failed.len(), 1, "{way:?}");
+        assert_eq!(failed[0].reason, "destination_archived");
+        assert!(
+            failed[0].message.contains("delete it"),
+            "{}",
+            failed[0].message
         );
     }
 }

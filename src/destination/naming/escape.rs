@@ -7,7 +7,7 @@
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::{MAX_BLOB_NAME, MAX_SEGMENTS, Namespace, blob_fault, is_refused};
+use super::{MAX_BLOB_NAME, Namespace, blob_fault, is_refused};
 
 /// Stands before the digest of a name that was cut; `%~` begins no escape.
 const CUT: &str = "%~";
@@ -55,7 +55,7 @@ fn written(namespace: Namespace, container: &str, name: &str) -> String {
             segments += 1;
             let nameless = segment.is_empty() || escaped.is_empty() || escaped.ends_with('/');
             let no_folder = namespace == Namespace::Hierarchical && nameless;
-            if flat || segments >= MAX_SEGMENTS || no_folder {
+            if flat || segments >= namespace.segments() || no_folder {
                 escaped.push_str("%2F");
             } else {
                 escaped.push('/');

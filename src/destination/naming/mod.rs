@@ -17,6 +17,9 @@ pub const MAX_BLOB_NAME: usize = 1024;
 /// Most `/`-separated parts of a blob name.
 pub const MAX_SEGMENTS: usize = 254;
 
+/// The same in an account with a hierarchical namespace; measured, not documented.
+pub const MAX_DEPTH: usize = 61;
+
 /// Longest container name.
 const MAX_CONTAINER: usize = 63;
 
@@ -63,6 +66,16 @@ pub enum Namespace {
     Hierarchical,
 }
 
+impl Namespace {
+    /// Most `/`-separated parts of a name.
+    pub(super) fn segments(self) -> usize {
+        match self {
+            Self::Flat => MAX_SEGMENTS,
+            Self::Hierarchical => MAX_DEPTH,
+        }
+    }
+}
+
 /// Why a blob cannot have this name; `None` where it can.
 pub fn blob_fault(namespace: Namespace, container: &str, name: &str) -> Option<&'static str> {
     if name.is_empty() {
@@ -71,6 +84,8 @@ pub fn blob_fault(namespace: Namespace, container: &str, name: &str) -> Option<&
         Some("it is longer than 1,024 characters")
     } else if name.split('/').count() > MAX_SEGMENTS {
         Some("it has more than 254 path segments")
+    } else if name.split('/').count() > namespace.segments() {
+        Some("it has more than the 61 folders of a hierarchical namespace")
     } else if name.split('/').any(|segment| segment.ends_with('.')) {
         Some("a part of it ends in a dot, which would be dropped")
     } else if name.contains('\\') {
@@ -178,7 +193,7 @@ mod tests {
     fn a_hierarchical_account_holds_fewer_names() {
         let fault = |name| blob_fault(Namespace::Hierarchical, "abc", name);
         assert_eq!(fault("a/b"), None);
-        for name in ["/a", "a//b", "a/"] {
+        for name in ["/a", "a//b", "a/", &vec!["a"; 62].join("/")] {
             assert!(fault(name).is_some(), "{name}");
         }
     }

@@ -92,7 +92,7 @@ fn examine(source: &Source, bridge: &Bridge, way: &Way, to: &str, flags: &[&str]
     let blobs = end_to_end_blobs::read(&bridge.azurite(), container, &[]);
     arrived::compare(way, &copied, blobs);
     for object in copied {
-        logged(object, way, &ended.stderr);
+        logged(object, way, &ended.log);
     }
 }
 

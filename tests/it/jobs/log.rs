@@ -65,7 +65,7 @@ async fn every_object_that_did_not_arrive_has_one_line() {
         );
     }
     assert_eq!(
-        count(&log, &["object.key=\"odd\"", "left out", "WARN"]),
+        count(&log, &["object.key=\"odd\"", "left out", "INFO"]),
         1,
         "{log}"
     );

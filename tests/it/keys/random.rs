@@ -113,6 +113,7 @@ fn check(
     let endings = |kind| by_key(world.endings(done, kind));
     let skipped: BTreeSet<String> = endings(EndingKind::Skipped).into_keys().collect();
     let failed: BTreeMap<String, EndingLine> = endings(EndingKind::Failed);
+    let log = world.job_logs().concat();
     for (key, metadata) in objects {
         if key.ends_with('/') {
             prop_assert!(skipped.contains(key), "{key:?} is not skipped");
@@ -129,7 +130,7 @@ fn check(
         let kept = kept(metadata);
         prop_assert_eq!(&blob.metadata, &kept, "metadata of {:?}", key);
         for name in metadata.keys() {
-            let named = done.stderr.contains(&format!("{name:?}"));
+            let named = log.contains(&format!("{name:?}"));
             let there = kept.iter().any(|(kept, _)| kept == name);
             prop_assert!(there || named, "{name} of {key:?} is left out in silence");
         }

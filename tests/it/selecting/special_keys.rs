@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use blobfleet::reporter::ledger::EndingKind;
 use simcloud::{ACCOUNT, Config, Object};
 
-use crate::harness::World;
+use crate::harness::{Finished, World};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,20 +56,9 @@ const ROWS: &[(&str, Fate, Fate)] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_special_key_has_the_fate_that_is_told() {
     for stubs in [false, true] {
+        let wanted = wanted(stubs);
         let world = World::start(Config::default()).await;
         world.cloud.add_bucket("bkt", "eu-west-1");
-        // Over 254 segments, and over 1,024 characters with the destination's path.
-        let deep = vec!["d"; 255].join("/");
-        let long = "é".repeat(400);
-        let rows = ROWS.iter().map(|(key, plain, with)| {
-            let fate = if stubs { *with } else { *plain };
-            ((*key).to_owned(), fate)
-        });
-        let mut wanted: BTreeMap<String, Fate> = rows.collect();
-        wanted.insert(deep, NAME);
-        wanted.insert(long, NAME);
-        // AzCopy takes an object without a storage class for a folder.
-        wanted.insert("classless".to_owned(), Copied);
         for key in wanted.keys() {
             let object = Object::bytes(key.clone());
             let object = match key.as_str() {
@@ -79,47 +68,55 @@ async fn every_special_key_has_the_fate_that_is_told() {
             world.cloud.put_object("bkt", &format!("dir/{key}"), object);
         }
         let folder = format!("{}/", "t".repeat(640));
-        let to = format!("con/{folder}");
-        let mut copy = world
-            .copy("s3://bkt/dir/*", &to)
-            .args(["--blob-type=Detect"]);
-        if stubs {
-            copy = copy.args(["--include-directory-stub"]);
-        }
-
-        let done = copy.run().await;
-
-        let mut fates: BTreeMap<String, (Fate, String)> = BTreeMap::new();
-        for (_, blob) in world.cloud.blobs(ACCOUNT) {
-            let key = blob.name.strip_prefix(&folder).unwrap();
-            assert_eq!(
-                blob.bytes.unwrap(),
-                key.as_bytes(),
-                "{key:?} has other bytes"
-            );
-            fates.insert(key.to_owned(), (Copied, String::new()));
-        }
-        for (kind, ended) in [
-            (EndingKind::Skipped, Skipped as fn(&'static str) -> Fate),
-            (EndingKind::Failed, Failed),
-        ] {
-            for line in world.endings(&done, kind) {
-                let key = line.key.strip_prefix("dir/").unwrap().to_owned();
-                let known = ["folder_marker", "name_rejected"];
-                let reason = known.into_iter().find(|known| *known == line.reason);
-                let before = fates.insert(key, (ended(reason.unwrap_or("?")), line.message));
-                assert_eq!(before, None, "it ended twice");
-            }
-        }
-        for (key, fate) in &wanted {
-            let got = fates.remove(key);
-            assert_eq!(
-                got.as_ref().map(|got| got.0),
-                Some(*fate),
-                "{key:?}: {got:?}"
-            );
-        }
-        assert!(fates.is_empty(), "nobody asked for {fates:?}");
+        let copy = world.copy("s3://bkt/dir/*", &format!("con/{folder}"));
+        let stub = format!("--include-directory-stub={stubs}");
+        let done = copy.args(["--blob-type=Detect", &stub]).run().await;
+        assert_eq!(fates(&world, &done, &folder), wanted);
         assert_eq!(done.count("objects_listed"), wanted.len() as u64);
     }
+}
+
+fn wanted(stubs: bool) -> BTreeMap<String, Fate> {
+    let rows = ROWS.iter().map(|(key, plain, with)| {
+        let fate = if stubs { *with } else { *plain };
+        ((*key).to_owned(), fate)
+    });
+    let mut wanted: BTreeMap<String, Fate> = rows.collect();
+    // Over 254 segments, and over 1,024 characters with the destination's path.
+    wanted.insert(vec!["d"; 255].join("/"), NAME);
+    wanted.insert("é".repeat(400), NAME);
+    // AzCopy takes an object without a storage class for a folder.
+    wanted.insert("classless".to_owned(), Copied);
+    wanted
+}
+
+/// What became of each key; a blob's bytes are its key.
+fn fates(world: &World, done: &Finished, folder: &str) -> BTreeMap<String, Fate> {
+    let mut fates = BTreeMap::new();
+    for (_, blob) in world.cloud.blobs(ACCOUNT) {
+        let key = blob.name.strip_prefix(folder).unwrap();
+        assert_eq!(
+            blob.bytes.unwrap(),
+            key.as_bytes(),
+            "{key:?} has other bytes"
+        );
+        fates.insert(key.to_owned(), Copied);
+    }
+    for (kind, ended) in [
+        (EndingKind::Skipped, Skipped as fn(&'static str) -> Fate),
+        (EndingKind::Failed, Failed),
+    ] {
+        for line in world.endings(done, kind) {
+            let known = ["folder_marker", "name_rejected"];
+            let reason = known.into_iter().find(|known| *known == line.reason);
+            let reason = reason.unwrap_or_else(|| panic!("{line:?}"));
+            let key = line.key.strip_prefix("dir/").unwrap().to_owned();
+            assert_eq!(
+                fates.insert(key, ended(reason)),
+                None,
+                "{line:?} ended twice"
+            );
+        }
+    }
+    fates
 }

@@ -228,6 +228,7 @@ fn by_code(code: &str, target: Target) -> Option<(Reason, Then)> {
         "OperationTimedOut" | "InternalError" => {
             (Reason::DestinationUnavailable, Then::RetryPerhaps)
         }
+        "BlobArchived" => (Reason::DestinationArchived, Then::GiveUp),
         "PendingCopyOperation" => (Reason::DestinationUnavailable, Then::Retry),
         "ContainerNotFound" | "ContainerBeingDeleted" => (Reason::ContainerRejected, Then::Retry),
         "ContainerDisabled" => (Reason::ContainerRejected, Then::GiveUp),
@@ -257,6 +258,9 @@ fn by_status(status: u16) -> (Reason, Then) {
 
 fn advice(code: &str, reason: Reason) -> &'static str {
     match (code, reason) {
+        ("BlobArchived", _) => {
+            "a blob in tier Archive cannot be overwritten: delete it, or change its tier first"
+        }
         ("AuthorizationPermissionMismatch", _) => {
             "the SAS needs read, create and write (rcw), an identity the role Storage Blob Data \
              Contributor"

@@ -17,9 +17,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::usage;
 use crate::clock::Clock;
-use crate::failure::Result;
 
 /// Seconds an assertion is good for.
 const LIFE: i64 = 600;
@@ -35,22 +33,26 @@ pub(super) struct CertificateAssertion {
 
 impl CertificateAssertion {
     /// `pem` holds the certificate, its chain if any, and its RSA key, not encrypted. `audience`
-    /// is the token endpoint.
-    pub(super) fn new(pem: &[u8], client_id: &str, audience: &str, clock: &Clock) -> Result<Self> {
-        let wrong = |what: &str| usage(format!("AZURE_CLIENT_CERTIFICATE_PATH {what}"));
+    /// is the token endpoint. An error says what is wrong with the file, which it does not name.
+    pub(super) fn new(
+        pem: &[u8],
+        client_id: &str,
+        audience: &str,
+        clock: &Clock,
+    ) -> Result<Self, &'static str> {
         let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(pem)
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| wrong("is no PEM file; convert it with openssl pkcs12 -nodes"))?;
+            .collect::<Result<_, _>>()
+            .map_err(|_| "is no PEM file; convert it with openssl pkcs12 -nodes")?;
         let leaf = chain
             .first()
-            .ok_or_else(|| wrong("holds no certificate in PEM; add it to the key"))?;
+            .ok_or("holds no certificate in PEM; add it to the key")?;
         let mut header = Header::new(Algorithm::PS256);
         header.x5t_s256 = Some(URL_SAFE_NO_PAD.encode(Sha256::digest(leaf)));
         header.x5c = Some(chain.iter().map(|der| STANDARD.encode(der)).collect());
         let key = PrivateKeyDer::from_pem_slice(pem)
-            .map_err(|_| wrong("holds no private key in PEM that is not encrypted"))?;
+            .map_err(|_| "holds no private key in PEM that is not encrypted")?;
         Ok(Self {
-            key: rsa_key(&key).ok_or_else(|| wrong("holds a key that is not RSA"))?,
+            key: rsa_key(&key).ok_or("holds a key that is not RSA")?,
             header,
             client_id: client_id.to_owned(),
             audience: audience.to_owned(),
@@ -169,7 +171,7 @@ mod tests {
             let clock = Clock::system();
             let failure =
                 CertificateAssertion::new(pem.as_bytes(), "app", AUDIENCE, &clock).unwrap_err();
-            assert!(failure.message.contains(part), "{part}: {failure}");
+            assert!(failure.contains(part), "{part}: {failure}");
         }
     }
 }

@@ -5,6 +5,9 @@
 //! (`AZURE_CLIENT_CERTIFICATE_PATH`), or workload identity (`AZURE_FEDERATED_TOKEN_FILE`). Without
 //! one the machine is asked: managed identity (`AZURE_CLIENT_ID` names a user-assigned one), then
 //! the Azure CLI; the first that gives a token is kept to. Each is waited for a few seconds only.
+//!
+//! AzCopy's variables do as well: see [`super::azcopy`]. `AZCOPY_AUTO_LOGIN_TYPE` leaves one member
+//! of the chain.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -17,13 +20,14 @@ use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredential,
     ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
-    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use http::HeaderValue;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use super::azcopy::{self, CERT_PASSWORD, Found, Login};
 use super::certificate::CertificateAssertion;
 use super::token::{Token, TokenCache};
 use super::transport::{CommandExecutor, IdentityTransport};
@@ -66,10 +70,7 @@ impl Entra {
         clock: &Clock,
     ) -> Result<Self> {
         let setup = Setup::read(cloud, env, http)?;
-        let members = match setup.configured(env, clock)? {
-            Some(member) => vec![member],
-            None => vec![setup.managed_identity(env)?, setup.azure_cli(env)?],
-        };
+        let members = setup.members(azcopy::login(env)?, env, clock)?;
         Ok(Self {
             members,
             chosen: OnceLock::new(),
@@ -195,17 +196,21 @@ impl Fault {
 struct Setup {
     authority: String,
     options: ClientOptions,
-    tenant: Option<String>,
-    client: Option<String>,
+    tenant: Option<Found>,
+    client: Option<Found>,
 }
 
 impl Setup {
     fn read(cloud: Cloud, env: &Env<'_>, http: &reqwest::Client) -> Result<Self> {
-        let authority = env("AZURE_AUTHORITY_HOST").unwrap_or_else(|| issuer(cloud).to_owned());
-        let authority = authority.trim_end_matches('/').to_owned();
-        if !authority.starts_with("https://") {
-            return Err(usage("AZURE_AUTHORITY_HOST must begin with https://"));
+        let authority = azcopy::find(env, "AZURE_AUTHORITY_HOST").unwrap_or(Found {
+            name: "",
+            value: issuer(cloud).to_owned(),
+        });
+        if !authority.value.starts_with("https://") {
+            let name = authority.name;
+            return Err(usage(format!("{name} must begin with https://")));
         }
+        let authority = authority.value.trim_end_matches('/').to_owned();
         let metadata = env("AZURE_POD_IDENTITY_AUTHORITY_HOST")
             .map(|text| Url::parse(&text))
             .transpose()
@@ -222,74 +227,110 @@ impl Setup {
                 ..ClientOptions::default()
             },
             authority,
-            tenant: env("AZURE_TENANT_ID"),
-            client: env("AZURE_CLIENT_ID"),
+            tenant: azcopy::find(env, "AZURE_TENANT_ID"),
+            client: azcopy::find(env, "AZURE_CLIENT_ID"),
         })
     }
 
-    fn configured(&self, env: &Env<'_>, clock: &Clock) -> Result<Option<Member>> {
-        if let Some(secret) = env("AZURE_CLIENT_SECRET") {
-            return self.client_secret(secret).map(Some);
+    /// Those to be asked, in order.
+    fn members(&self, login: Option<Login>, env: &Env<'_>, clock: &Clock) -> Result<Vec<Member>> {
+        let only = |member: Option<Member>, lacks: &str| {
+            let lacking = || usage(format!("AZCOPY_AUTO_LOGIN_TYPE is set without {lacks}"));
+            member.map(|member| vec![member]).ok_or_else(lacking)
+        };
+        match login {
+            None => match self.configured(env, clock)? {
+                Some(member) => Ok(vec![member]),
+                None => Ok(vec![
+                    self.managed_identity(env, PROBE)?,
+                    self.azure_cli(env)?,
+                ]),
+            },
+            Some(Login::ServicePrincipal) => only(
+                self.service_principal(env, clock)?,
+                "AZCOPY_SPA_CLIENT_SECRET or AZCOPY_SPA_CERT_PATH",
+            ),
+            Some(Login::Workload) => {
+                only(self.workload_identity(env)?, "AZURE_FEDERATED_TOKEN_FILE")
+            }
+            Some(Login::ManagedIdentity) => Ok(vec![self.managed_identity(env, PATIENCE)?]),
+            Some(Login::AzureCli) => Ok(vec![self.azure_cli(env)?]),
         }
-        if let Some(path) = env("AZURE_CLIENT_CERTIFICATE_PATH") {
-            return self.client_certificate(&path, clock).map(Some);
-        }
-        if let Some(path) = env("AZURE_FEDERATED_TOKEN_FILE") {
-            return self.workload_identity(&path).map(Some);
-        }
-        Ok(None)
     }
 
-    fn client_secret(&self, secret: String) -> Result<Member> {
-        let (tenant, client) = self.application("AZURE_CLIENT_SECRET")?;
+    fn configured(&self, env: &Env<'_>, clock: &Clock) -> Result<Option<Member>> {
+        match self.service_principal(env, clock)? {
+            Some(member) => Ok(Some(member)),
+            None => self.workload_identity(env),
+        }
+    }
+
+    fn service_principal(&self, env: &Env<'_>, clock: &Clock) -> Result<Option<Member>> {
+        if let Some(secret) = azcopy::find(env, "AZURE_CLIENT_SECRET") {
+            return self.client_secret(secret).map(Some);
+        }
+        let path = azcopy::find(env, "AZURE_CLIENT_CERTIFICATE_PATH");
+        path.map(|path| self.client_certificate(&path, env, clock))
+            .transpose()
+    }
+
+    fn client_secret(&self, secret: Found) -> Result<Member> {
+        let (tenant, client) = self.application(secret.name)?;
         let options = ClientSecretCredentialOptions {
             client_options: self.options.clone(),
         };
-        let secret = Secret::new(secret);
+        let secret = Secret::new(secret.value);
         let made = ClientSecretCredential::new(tenant, client.to_owned(), secret, Some(options));
         member("client secret", PATIENCE, made)
     }
 
-    fn client_certificate(&self, path: &str, clock: &Clock) -> Result<Member> {
-        let (tenant, client) = self.application("AZURE_CLIENT_CERTIFICATE_PATH")?;
-        let pem = std::fs::read(path).map_err(|error| {
-            usage(format!(
-                "AZURE_CLIENT_CERTIFICATE_PATH cannot be read: {error}"
-            ))
-        })?;
+    fn client_certificate(&self, path: &Found, env: &Env<'_>, clock: &Clock) -> Result<Member> {
+        let (tenant, client) = self.application(path.name)?;
+        let name = path.name;
+        let pem = std::fs::read(&path.value)
+            .map_err(|error| usage(format!("{name} cannot be read: {error}")))?;
         let audience = format!("{}/{tenant}/oauth2/v2.0/token", self.authority);
+        let assertion = CertificateAssertion::new(&pem, client, &audience, clock);
+        let assertion = assertion.map_err(|why| match env(CERT_PASSWORD) {
+            Some(_) => usage(format!("{name} {why}; {CERT_PASSWORD} is not used")),
+            None => usage(format!("{name} {why}")),
+        })?;
         let made = ClientAssertionCredential::new(
             tenant.to_owned(),
             client.to_owned(),
-            CertificateAssertion::new(&pem, client, &audience, clock)?,
+            assertion,
             Some(self.assertion_options()),
         );
         member("client certificate", PATIENCE, made)
     }
 
-    fn workload_identity(&self, path: &str) -> Result<Member> {
-        let (tenant, client) = self.application("AZURE_FEDERATED_TOKEN_FILE")?;
+    fn workload_identity(&self, env: &Env<'_>) -> Result<Option<Member>> {
+        let variable = "AZURE_FEDERATED_TOKEN_FILE";
+        let Some(path) = env(variable) else {
+            return Ok(None);
+        };
+        let (tenant, client) = self.application(variable)?;
         let made = WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
             credential_options: self.assertion_options(),
             client_id: Some(client.to_owned()),
             tenant_id: Some(tenant.to_owned()),
             token_file_path: Some(PathBuf::from(path)),
         }));
-        member("workload identity", PATIENCE, made)
+        member("workload identity", PATIENCE, made).map(Some)
     }
 
     /// The library itself looks whether this is App Service (`IDENTITY_ENDPOINT`) or a machine.
-    fn managed_identity(&self, env: &Env<'_>) -> Result<Member> {
+    fn managed_identity(&self, env: &Env<'_>, first: Duration) -> Result<Member> {
         let made = ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-            user_assigned_id: env("AZURE_CLIENT_ID").map(UserAssignedId::ClientId),
+            user_assigned_id: azcopy::user_assigned(env)?,
             client_options: self.options.clone(),
         }));
-        member("managed identity", PROBE, made)
+        member("managed identity", first, made)
     }
 
     fn azure_cli(&self, env: &Env<'_>) -> Result<Member> {
         let made = AzureCliCredential::new(Some(AzureCliCredentialOptions {
-            tenant_id: self.tenant.clone(),
+            tenant_id: self.tenant.as_ref().map(|tenant| tenant.value.clone()),
             executor: Some(Arc::new(CommandExecutor { path: env("PATH") })),
             ..AzureCliCredentialOptions::default()
         }));
@@ -303,10 +344,11 @@ impl Setup {
     }
 
     fn application(&self, variable: &str) -> Result<(&str, &str)> {
+        let lacks = |name| usage(format!("{variable} is set without {}", azcopy::both(name)));
         match (&self.tenant, &self.client) {
-            (Some(tenant), Some(client)) => Ok((tenant, client)),
-            (None, _) => Err(usage(format!("{variable} is set without AZURE_TENANT_ID"))),
-            (_, None) => Err(usage(format!("{variable} is set without AZURE_CLIENT_ID"))),
+            (Some(tenant), Some(client)) => Ok((&tenant.value, &client.value)),
+            (None, _) => Err(lacks("AZURE_TENANT_ID")),
+            (_, None) => Err(lacks("AZURE_CLIENT_ID")),
         }
     }
 }

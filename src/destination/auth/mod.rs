@@ -8,6 +8,7 @@
 //!
 //! Requests are signed one by one just before they are sent.
 
+mod azcopy;
 mod certificate;
 mod connection_string;
 mod entra;

@@ -136,7 +136,81 @@ const REFUSED: &[Row] = &[
     (
         ROOT,
         &[("AZURE_AUTHORITY_HOST", "http://login.example")],
-        "https://",
+        "AZURE_AUTHORITY_HOST must begin with https://",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_ACTIVE_DIRECTORY_ENDPOINT", "login.example")],
+        "AZCOPY_ACTIVE_DIRECTORY_ENDPOINT must begin with https://",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_SPA_CLIENT_SECRET", "c2VjcmV0")],
+        "AZCOPY_SPA_CLIENT_SECRET is set without AZURE_TENANT_ID or AZCOPY_TENANT_ID",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZCOPY_SPA_CLIENT_SECRET", "c2VjcmV0"),
+            ("AZCOPY_TENANT_ID", "t"),
+        ],
+        "without AZURE_CLIENT_ID or AZCOPY_SPA_APPLICATION_ID",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZCOPY_SPA_CERT_PATH", "/nowhere/cert.pem"),
+            ("AZCOPY_TENANT_ID", "t"),
+            ("AZCOPY_SPA_APPLICATION_ID", "app"),
+        ],
+        "AZCOPY_SPA_CERT_PATH cannot be read",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZCOPY_SPA_CERT_PATH", "/dev/null"),
+            ("AZCOPY_SPA_CERT_PASSWORD", "c2VjcmV0"),
+            ("AZCOPY_TENANT_ID", "t"),
+            ("AZCOPY_SPA_APPLICATION_ID", "app"),
+        ],
+        "AZCOPY_SPA_CERT_PATH holds no certificate in PEM; add it to the key; \
+         AZCOPY_SPA_CERT_PASSWORD is not used",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZCOPY_AUTO_LOGIN_TYPE", "spn"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/dev/null"),
+        ],
+        "AZCOPY_AUTO_LOGIN_TYPE is set without AZCOPY_SPA_CLIENT_SECRET or AZCOPY_SPA_CERT_PATH",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_AUTO_LOGIN_TYPE", "WORKLOAD")],
+        "AZCOPY_AUTO_LOGIN_TYPE is set without AZURE_FEDERATED_TOKEN_FILE",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_AUTO_LOGIN_TYPE", "Device")],
+        "DEVICE needs a person at a browser",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_AUTO_LOGIN_TYPE", "PSCRED")],
+        "PSCRED asks Azure PowerShell",
+    ),
+    (
+        ROOT,
+        &[("AZCOPY_AUTO_LOGIN_TYPE", "c2VjcmV0")],
+        "AZCOPY_AUTO_LOGIN_TYPE: it is none: give SPN, MSI, AZCLI or WORKLOAD",
+    ),
+    (
+        ROOT,
+        &[
+            ("AZCOPY_MSI_CLIENT_ID", "a"),
+            ("AZCOPY_MSI_RESOURCE_STRING", "b"),
+        ],
+        "name one identity each: set one of them",
     ),
     (
         ROOT,

@@ -11,7 +11,7 @@ use super::AT_ONCE;
 use super::run::World;
 
 /// What the clouds' own tools read.
-const CLOUDS: [&str; 31] = [
+const CLOUDS: [&str; 41] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
@@ -31,6 +31,16 @@ const CLOUDS: [&str; 31] = [
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZCOPY_ACTIVE_DIRECTORY_ENDPOINT",
+    "AZCOPY_AUTO_LOGIN_TYPE",
+    "AZCOPY_MSI_CLIENT_ID",
+    "AZCOPY_MSI_OBJECT_ID",
+    "AZCOPY_MSI_RESOURCE_STRING",
+    "AZCOPY_SPA_APPLICATION_ID",
+    "AZCOPY_SPA_CERT_PASSWORD",
+    "AZCOPY_SPA_CERT_PATH",
+    "AZCOPY_SPA_CLIENT_SECRET",
+    "AZCOPY_TENANT_ID",
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_CERTIFICATE_PATH",
@@ -140,7 +150,7 @@ async fn no_variable_is_repeated_by_what_goes_wrong_with_it() {
                 "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" => &[],
                 name if name.starts_with("AWS_") => &["AWS_ACCESS_KEY_ID"],
                 "AZURE_STORAGE_ACCOUNT" => &[],
-                name if name.starts_with("AZURE_") => &["AZURE_STORAGE_KEY"],
+                name if name.starts_with("AZ") => &["AZURE_STORAGE_KEY"],
                 _ => &[],
             };
             let mut env: Vec<_> = unset.iter().map(|name| (*name, "-")).collect();

@@ -4,6 +4,7 @@
 //! The machine's clock is moved, never waited for. The token endpoint speaks TLS, since the
 //! identity library takes no other.
 
+mod azcopy;
 mod world;
 
 use std::collections::HashMap;
@@ -34,7 +35,9 @@ struct Setup {
 impl Setup {
     fn new(place: &Place, http: &reqwest::Client, variables: &[(&str, String)]) -> Self {
         let mut variables: HashMap<&str, String> = variables.iter().cloned().collect();
-        variables.insert("AZURE_AUTHORITY_HOST", format!("https://{}", place.secure));
+        if !variables.contains_key("AZCOPY_ACTIVE_DIRECTORY_ENDPOINT") {
+            variables.insert("AZURE_AUTHORITY_HOST", format!("https://{}", place.secure));
+        }
         variables
             .entry("AZURE_POD_IDENTITY_AUTHORITY_HOST")
             .or_insert_with(|| format!("http://{}", place.plain));

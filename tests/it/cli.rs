@@ -145,3 +145,30 @@ fn a_variable_set_to_nothing_is_unset() {
         assert_eq!(complaint(program, &arguments, &variables), without);
     }
 }
+
+/// What only makes sense outside of the compose file.
+const NOT_COMPOSED: [&str; 3] = [
+    "BLOBFLEET_OUTPUT_LEVEL",
+    "BLOBFLEET_OUTPUT_TYPE",
+    "BLOBFLEET_WAIT",
+];
+
+#[test]
+fn the_compose_file_passes_every_flag_on() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docker-compose.yml");
+    let compose = std::fs::read_to_string(path).unwrap();
+    for command in [
+        command::<ListerCli>(|_| false),
+        command::<CopierCli>(|_| false),
+        command::<ReporterCli>(|_| false),
+    ] {
+        for name in command.get_arguments().filter_map(clap::Arg::get_env) {
+            let name = name.to_str().unwrap();
+            let passed = compose.lines().any(|line| {
+                let line = line.trim();
+                line.split(':').next() == Some(name)
+            });
+            assert!(passed || NOT_COMPOSED.contains(&name), "{name}");
+        }
+    }
+}

@@ -30,18 +30,7 @@ pub(super) fn text(summary: &Summary) -> String {
             BinaryBytes(summary.bytes_copied)
         ),
     ];
-    for (count, what) in [
-        (summary.objects_relayed, "relayed through a copier"),
-        (summary.objects_escaped, "under another name"),
-        (
-            summary.objects_metadata_excluded,
-            "without some of their metadata or tags",
-        ),
-    ] {
-        if count > 0 {
-            lines.push(format!("           {} of them {what}", HumanCount(count)));
-        }
-    }
+    lines.extend(remarks(summary));
     lines.push(counted(
         "skipped",
         summary.objects_skipped,
@@ -73,6 +62,20 @@ pub(super) fn text(summary: &Summary) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// What is worth saying of the objects that were copied.
+fn remarks(summary: &Summary) -> impl Iterator<Item = String> {
+    let counts = [
+        (summary.objects_relayed, "relayed through a copier"),
+        (summary.objects_escaped, "under another name"),
+        (
+            summary.objects_metadata_excluded,
+            "without some of their metadata or tags",
+        ),
+    ];
+    let there = counts.into_iter().filter(|(count, _)| *count > 0);
+    there.map(|(count, what)| format!("           {} of them {what}", HumanCount(count)))
 }
 
 fn counted(what: &str, total: u64, reasons: &BTreeMap<String, u64>) -> String {

@@ -48,6 +48,8 @@ async fn ten_tebibytes_killed_four_times_stage_two_in_a_hundred_blocks_twice_at_
     };
     let object = Object::new(content.clone()).checksum();
     world.cloud.put_object(BUCKET, "huge", object);
+    // No request is wasted on a missing container.
+    world.cloud.add_container(ACCOUNT, "target");
     let copy = world.copy("s3://source", "target");
     let copy = copy.args(["--block-size-mb=1024", "--log-level=WARNING"]);
     let commit = (OpKind::PutBlockList, 1, Action::SilentAfter);

@@ -158,9 +158,13 @@ impl Drop for Node {
     }
 }
 
+/// A free port below those that outgoing connections are given: the node listens only after a
+/// while, and every connection made until then could take one of theirs.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    std::iter::repeat_with(|| rand::random_range(20_000..32_000))
+        .take(1_000)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("no port is free")
 }
 
 /// The URL of the node that all tests of this run share; isolate with [`prefix`].

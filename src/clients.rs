@@ -125,6 +125,11 @@ impl Clients {
         }
     }
 
+    /// The wall clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
     /// The clients of a job.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ pub mod failure;
 pub mod filter;
 pub mod http;
 pub mod job;
+pub mod limit;
 pub mod lister;
 mod logging;
 pub mod message;

@@ -43,6 +43,8 @@ pub struct Headers {
     pub round: u32,
     /// How often this message has been tried before.
     pub attempt: u32,
+    /// When the first of these attempts failed, in milliseconds since 1970; 0 before.
+    pub since_ms: i64,
 }
 
 /// Names one object of one listing in the ledger.
@@ -70,6 +72,7 @@ impl CopyId {
             index: self.index,
             round: self.round,
             attempt: 0,
+            since_ms: 0,
         }
     }
 }

@@ -71,8 +71,10 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     /// Objects this copier is working on.
     pub in_flight_objects: IntGauge,
-    /// How many it may work on at a time.
-    pub in_flight_limit: IntGauge,
+    /// Requests that may be in flight: the sums over destination accounts and source buckets.
+    pub in_flight_limit: IntGaugeVec,
+    /// Buckets whose objects wait because all of them are denied.
+    pub buckets_held: IntGauge,
     /// Pages listed, by result.
     pub pages: IntCounterVec,
     /// Objects this lister found.
@@ -106,9 +108,10 @@ impl Metrics {
     fn unregistered() -> prometheus::Result<Self> {
         let copied_bytes = counter("copied_bytes_total", "bytes this copier had copied")?;
         let in_flight = gauge("in_flight_objects", "objects this copier is working on")?;
-        let limit = gauge(
+        let limit = gauges(
             "in_flight_limit",
-            "objects this copier may work on at a time",
+            "requests that may be in flight, summed over accounts and buckets",
+            &["side"],
         )?;
         let listed = counter("listed_objects_total", "objects this lister found")?;
         let seconds = HistogramOpts::new("blobfleet_request_seconds", "duration of requests")
@@ -138,6 +141,10 @@ impl Metrics {
             )?,
             request_seconds: HistogramVec::new(seconds, &["service", "operation"])?,
             in_flight_objects: in_flight,
+            buckets_held: gauge(
+                "buckets_held",
+                "buckets whose objects wait because all are denied",
+            )?,
             in_flight_limit: limit,
             pages: counters("pages_total", "pages listed", &["result"])?,
             listed_objects: listed,
@@ -170,6 +177,7 @@ impl Metrics {
             shown.push(Box::new(self.relayed_bytes.clone()));
             shown.push(Box::new(self.in_flight_objects.clone()));
             shown.push(Box::new(self.in_flight_limit.clone()));
+            shown.push(Box::new(self.buckets_held.clone()));
         }
         if matches!(role, Role::Lister | Role::Copy) {
             shown.push(Box::new(self.pages.clone()));
@@ -203,6 +211,7 @@ impl Metrics {
         }
         for side in ["source", "destination"] {
             self.throttled.with_label_values(&[side]);
+            self.in_flight_limit.with_label_values(&[side]);
         }
         for (service, operation) in OPERATIONS {
             self.request_seconds

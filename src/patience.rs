@@ -5,13 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::failure::Result;
-use crate::retry::{Decision, RetryPolicy};
+use crate::retry::{Decision, RetryPolicy, Tries};
 
 /// Short of what jobs are done with: somebody is waiting for the command to begin.
 const POLICY: RetryPolicy = RetryPolicy {
     attempts: 4,
     base: Duration::from_millis(500),
     cap: Duration::from_secs(10),
+    outage: Duration::ZERO,
 };
 /// No attempt begins later than this after the first, throttled or not.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +32,11 @@ where
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        match POLICY.decide(&failure, attempt, rand::random()) {
+        let tries = Tries {
+            attempt,
+            elapsed: begun.elapsed(),
+        };
+        match POLICY.decide(&failure, tries, rand::random()) {
             Decision::Wait(wait) if begun.elapsed() + wait <= LIMIT => {
                 tracing::warn!(attempt, ?wait, %failure, "asking again");
                 sleep(wait).await;

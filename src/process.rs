@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,9 @@ pub use crate::logging::Audience;
 
 /// How long work begun may take to finish after a stop; what is left comes back to others.
 pub const DRAIN: Duration = Duration::from_secs(20);
+
+/// Files a process has open beside its connections.
+const OTHER_FILES: u64 = 200;
 
 /// The exit code of wrong use.
 const WRONG_USE: u8 = 2;
@@ -89,6 +93,25 @@ pub fn code_of(failure: &Failure) -> u8 {
     } else {
         1
     }
+}
+
+/// How many connections this process may open to each of two sides. The limit on open files is
+/// raised as far as it may be.
+pub fn most_connections() -> u16 {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit = raised,
+            Err(error) => tracing::debug!(%error, "the limit on open files stays as it is"),
+        }
+    }
+    let files = limit.current.unwrap_or(u64::MAX);
+    let each = files.saturating_sub(OTHER_FILES) / 2;
+    u16::try_from(each.max(1)).unwrap_or(u16::MAX)
 }
 
 /// One line to stderr; a closed stderr is nobody's problem.

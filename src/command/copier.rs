@@ -10,7 +10,6 @@ use crate::copier::Copier;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::metrics::Role;
-use crate::pace::Pace;
 use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 
@@ -33,9 +32,8 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         board: fleet.board.clone(),
         clients: wiring.clients(),
         metrics: fleet.metrics.clone(),
-        concurrency: cli.copy.concurrency(env),
+        speed: cli.copy.speed.speed(env)?,
         retry: RetryPolicy::default(),
-        pace: cli.copy.bytes_per_second()?.map(Pace::new),
         prompter: Prompter::nobody(),
     };
     tracing::info!("copier ready");

@@ -18,7 +18,6 @@ use crate::config::{CopyCommand, Env};
 use crate::failure::Result;
 use crate::job::JobSpec;
 use crate::message::JobEvent;
-use crate::pace::Pace;
 use crate::prompt::Prompter;
 use crate::source::credentials::Credentials;
 use crate::submit::Request;
@@ -112,8 +111,7 @@ async fn work(
     let means = Means {
         wiring,
         folder,
-        concurrency: command.copy.concurrency(env),
-        pace: command.copy.speed.bytes_per_second()?.map(Pace::new),
+        speed: command.copy.speed.speed(env)?,
         output,
         metrics,
         log: logged.then_some(&log),

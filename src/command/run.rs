@@ -19,13 +19,12 @@ use crate::board::Board;
 use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::copier::Copier;
+use crate::copier::{Copier, Speed};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
 use crate::logging::open_job_log;
 use crate::metrics::{Metrics, Role};
-use crate::pace::Pace;
 use crate::process::say;
 use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
@@ -47,8 +46,7 @@ const STOP: Duration = Duration::from_secs(30);
 pub(super) struct Means<'a> {
     pub(super) wiring: &'a Wiring,
     pub(super) folder: &'a JobFolder,
-    pub(super) concurrency: u16,
-    pub(super) pace: Option<Pace>,
+    pub(super) speed: Speed,
     pub(super) output: &'a Output,
     pub(super) metrics: Metrics,
     /// The job's log, if there is one.
@@ -91,8 +89,7 @@ pub(super) async fn run(
         clients: means.wiring.clients(),
         metrics: means.metrics,
         clock: means.wiring.clock.clone(),
-        concurrency: means.concurrency,
-        pace: means.pace,
+        speed: means.speed,
         prompter: Prompter::of(spec.options.overwrite)?,
         spec,
     };
@@ -130,8 +127,7 @@ struct Run {
     clients: Clients,
     metrics: Metrics,
     clock: Clock,
-    concurrency: u16,
-    pace: Option<Pace>,
+    speed: Speed,
     prompter: Prompter,
     spec: Arc<JobSpec>,
 }
@@ -244,9 +240,8 @@ impl Run {
             board: board.clone(),
             clients: self.clients.clone(),
             metrics: self.metrics.clone(),
-            concurrency: self.concurrency,
+            speed: self.speed.clone(),
             retry: RetryPolicy::default(),
-            pace: self.pace.clone(),
             prompter: self.prompter.clone(),
         }
     }

@@ -1,20 +1,24 @@
 //! From flags to what a job carries.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::args::{
     CarryArgs, CopyArgs, CopyCommand, OutputLevel, SelectArgs, SourceArgs, SpeedArgs,
 };
 use super::lists::{container_map, entries, lines, pairs, time, usage};
 use super::{Env, sizes};
+use crate::copier::Speed;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::filter::Filter;
 use crate::job::{ContentHeaders, CopyOptions, Filters, Overwrite, Properties};
+use crate::pace::Pace;
+use crate::process;
 use crate::submit::{Request, Selection};
 
 /// Objects a copier works on at a time, where nothing else is said.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: u16 = 2000;
 
 /// Tiers of a block blob.
 const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
@@ -31,38 +35,24 @@ const TIER_OF_CLASS: [(&str, &str); 6] = [
 ];
 
 impl SpeedArgs {
-    /// Objects worked on at a time: the flag, or what AzCopy's scripts set.
-    pub fn concurrency(&self, env: Env) -> u16 {
-        let azcopys = || env("AZCOPY_CONCURRENCY_VALUE")?.parse().ok();
-        self.concurrency
-            .or_else(azcopys)
-            .filter(|value| *value > 0)
-            .unwrap_or(CONCURRENCY)
-    }
-
-    /// Bytes a second this process may have copied; none is no limit.
+    /// How much a copier does at a time, as far as this process may open connections.
     ///
     /// # Errors
-    /// The value is no number of megabits.
-    pub fn bytes_per_second(&self) -> Result<Option<u64>> {
-        sizes::bytes_per_second(&self.cap_mbps)
+    /// The cap is no number of megabits.
+    pub fn speed(&self, env: Env) -> Result<Speed> {
+        let azcopys = || env("AZCOPY_CONCURRENCY_VALUE")?.parse().ok();
+        let wanted = self.concurrency.or_else(azcopys);
+        let wanted = wanted.filter(|value| *value > 0).unwrap_or(CONCURRENCY);
+        let pace = sizes::bytes_per_second(&self.cap_mbps)?;
+        Ok(Speed {
+            concurrency: wanted.min(process::most_connections()),
+            hold: Duration::from_secs(60 * u64::from(self.hold_denied)),
+            pace: pace.map(Pace::new),
+        })
     }
 }
 
 impl CopyArgs {
-    /// See [`SpeedArgs::concurrency`].
-    pub fn concurrency(&self, env: Env) -> u16 {
-        self.speed.concurrency(env)
-    }
-
-    /// See [`SpeedArgs::bytes_per_second`].
-    ///
-    /// # Errors
-    /// The value is no number of megabits.
-    pub fn bytes_per_second(&self) -> Result<Option<u64>> {
-        self.speed.bytes_per_second()
-    }
-
     /// What changes how objects are copied.
     ///
     /// # Errors

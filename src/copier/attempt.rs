@@ -1,17 +1,27 @@
-//! One delivery of one copy task: attempt it, then settle it.
+//! One delivery of one copy task: wait for its turn, attempt it, settle it.
 
 use std::time::Duration;
 
-use super::Shared;
-use super::transfer::{self, Attempt};
-use crate::broker::Delivery;
-use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobId, JobSpec};
-use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged};
-use crate::retry::Decision;
+use tokio_util::sync::CancellationToken;
 
-/// Attempts the task and settles its delivery. An error stops the copier.
-pub(super) async fn handle(shared: &Shared, spec: &JobSpec, delivery: Delivery) -> Result<()> {
+use super::hold::Admission;
+use super::seat::{self, Lane};
+use super::transfer::{self, Attempt};
+use super::{Shared, root_of};
+use crate::broker::{Delivery, MAX_WAIT};
+use crate::failure::{Failure, Reason, Remedy, Result};
+use crate::job::{JobId, JobSpec, Root};
+use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged};
+use crate::retry::{Decision, Tries};
+
+/// Attempts the task and settles its delivery. An error stops the copier; `stop` leaves a task
+/// whose turn has not come unsettled.
+pub(super) async fn handle(
+    shared: &Shared,
+    spec: &JobSpec,
+    delivery: Delivery,
+    stop: &CancellationToken,
+) -> Result<()> {
     let task: CopyTask = match delivery.message.decode() {
         Ok(task) => task,
         Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
@@ -20,11 +30,53 @@ pub(super) async fn handle(shared: &Shared, spec: &JobSpec, delivery: Delivery) 
     if shared.copier.board.has_ended(&spec.id) {
         return settled(delivery.ack().await);
     }
-    match transfer::copy(shared, spec, &task).await {
-        Ok(Attempt::Ended(ending)) => finish(shared, delivery, task, ending).await,
-        Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
-        Err(failure) => failed(shared, delivery, task, failure).await,
+    let root = match root_of(spec, task.root) {
+        Ok(root) => root,
+        Err(failure) => return failed(shared, delivery, task, failure).await,
+    };
+    if let Admission::Wait(wait) = shared.holds.admit(&root.bucket) {
+        return put_back(delivery, wait).await;
     }
+    let lane = Lane::of(shared, spec, root, &task);
+    let size = task.object.size;
+    let seat = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        seat = seat::take(shared, spec, &lane, size) => seat?,
+    };
+    let Some(_seat) = seat else {
+        return put_back(delivery, seat::put_back()).await;
+    };
+    let working = &shared.copier.metrics.in_flight_objects;
+    working.inc();
+    let copied = transfer::copy(shared, spec, root, &task, lane).await;
+    working.dec();
+    match copied {
+        Ok(Attempt::Ended(ending)) => {
+            if let Ending::Copied { .. } = ending {
+                shared.holds.arrived(&root.bucket);
+            }
+            finish(shared, delivery, task, ending).await
+        }
+        Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
+        Err(failure) => match denied(shared, root, &failure) {
+            Some(wait) => put_back(delivery, wait).await,
+            None => failed(shared, delivery, task, failure).await,
+        },
+    }
+}
+
+/// Puts a task back as it is; this was no attempt.
+async fn put_back(delivery: Delivery, wait: Duration) -> Result<()> {
+    let message = delivery.message.clone();
+    settled(delivery.again(message, wait.min(MAX_WAIT)).await)
+}
+
+/// How long an object waits whose whole bucket is denied.
+fn denied(shared: &Shared, root: &Root, failure: &Failure) -> Option<Duration> {
+    let about_the_source = failure.reason == Reason::SourceDenied;
+    let stops = failure.remedy == Remedy::Stop;
+    (about_the_source && !stops).then(|| shared.holds.denied(&root.bucket, failure))?
 }
 
 /// Puts a large object back with what is known of it now; others get their turn meanwhile.
@@ -36,6 +88,7 @@ async fn paused(delivery: Delivery, task: CopyTask, staged: Staged) -> Result<()
     // It got on: what failed before does not count any more.
     let headers = Headers {
         attempt: 0,
+        since_ms: 0,
         ..delivery.message.headers.clone()
     };
     let message = Envelope::new(headers, &task)?;
@@ -54,8 +107,10 @@ async fn failed(
         .attempt_failures
         .with_label_values(&[failure.reason.as_str()])
         .inc();
-    let attempt = delivery.message.headers.attempt;
-    match copier.retry.decide(&failure, attempt, rand::random()) {
+    let now_ms = copier.clients.clock().unix_ms();
+    let tries = Tries::of(&delivery.message.headers, now_ms);
+    let attempt = tries.attempt;
+    match copier.retry.decide(&failure, tries, rand::random()) {
         Decision::Stop => Err(failure),
         // What a stop interrupted is no attempt: unsettled, the task comes back as it is.
         Decision::Wait(_) if shared.shutdown.is_cancelled() => Ok(()),
@@ -63,6 +118,7 @@ async fn failed(
             tracing::debug!(object.key = task.object.key, attempt, ?wait, %failure, "tried again");
             let mut message = delivery.message.clone();
             message.headers.attempt += 1;
+            message.headers.since_ms = tries.since_ms(now_ms);
             settled(delivery.again(message, wait).await)
         }
         Decision::GiveUp => {

@@ -88,7 +88,7 @@ async fn stage_all(
     let mut staging: JoinSet<Result<(usize, Option<u64>)>> = JoinSet::new();
     let mut late = false;
     for (index, block) in missing.into_iter().take(most) {
-        let permit = passage.permit().await?;
+        let place = passage.place().await?;
         while let Some(done) = staging.try_join_next() {
             finished(done, digests)?;
         }
@@ -99,7 +99,7 @@ async fn stage_all(
         let passage = passage.clone();
         staging.spawn(async move {
             let staged = stage(&passage, &block).await;
-            drop(permit);
+            drop(place);
             Ok((index, staged?))
         });
     }

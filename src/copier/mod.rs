@@ -8,6 +8,8 @@ mod blocks;
 mod carry;
 mod containers;
 mod digests;
+mod hold;
+mod intake;
 mod object;
 mod outcomes;
 mod overwrite;
@@ -15,12 +17,14 @@ mod passage;
 pub mod plan;
 mod proof;
 mod relay;
+mod seat;
 pub(crate) mod target;
 mod transfer;
 mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -31,13 +35,26 @@ use crate::board::Board;
 use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, Root};
+use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 pub(crate) use containers::Containers;
+use hold::Holds;
 use outcomes::Outcomes;
+
+/// How much a copier does at a time, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Speed {
+    /// The most requests in flight at an account; how many there are is found out.
+    pub concurrency: u16,
+    /// How long a bucket that denies everything is held before its objects fail.
+    pub hold: Duration,
+    /// The cap on bytes copied, where there is one.
+    pub pace: Option<Pace>,
+}
 
 /// Everything a copier works with.
 #[derive(Clone, Debug)]
@@ -50,12 +67,10 @@ pub struct Copier {
     pub clients: Clients,
     /// Metrics of this process.
     pub metrics: Metrics,
-    /// Objects worked on at a time, and requests in flight for blocks.
-    pub concurrency: u16,
+    /// How much at a time.
+    pub speed: Speed,
     /// When to try again.
     pub retry: RetryPolicy,
-    /// The cap on bytes copied, where there is one.
-    pub pace: Option<Pace>,
     /// Who is asked before a blob is replaced.
     pub prompter: Prompter,
 }
@@ -64,8 +79,10 @@ pub struct Copier {
 #[derive(Clone, Debug)]
 struct Shared {
     copier: Copier,
-    objects: Arc<Semaphore>,
-    requests: Arc<Semaphore>,
+    limits: Limits,
+    holds: Holds,
+    /// Blocks that large objects may have planned.
+    planned: Arc<Semaphore>,
     /// Memory for relayed content, in MiB.
     relay_memory: Arc<Semaphore>,
     outcomes: Outcomes,
@@ -81,14 +98,11 @@ impl Copier {
     /// What no copy of any object can succeed with: credentials refused by the destination, a
     /// message of a newer version, or the broker refusing for good.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        self.metrics
-            .in_flight_limit
-            .set(i64::from(self.concurrency));
         let (outcomes, publishing) = Outcomes::start(self.broker.clone());
-        let permits = usize::from(self.concurrency);
         let shared = Shared {
-            objects: Arc::new(Semaphore::new(permits)),
-            requests: Arc::new(Semaphore::new(permits)),
+            limits: Limits::new(self.speed.concurrency, self.metrics.clone()),
+            holds: Holds::new(self.speed.hold, self.metrics.clone()),
+            planned: Arc::new(Semaphore::new(seat::PLANNED)),
             relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,
             unsettled: TaskTracker::new(),
@@ -172,4 +186,17 @@ async fn ended(
         }
         other => other,
     }
+}
+
+/// What of a job a task belongs to.
+fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
+    usize::try_from(root)
+        .ok()
+        .and_then(|index| spec.roots.get(index))
+        .ok_or_else(|| {
+            Failure::give_up(
+                Reason::Internal,
+                format!("job {} has no root {root}", spec.id),
+            )
+        })
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::blocks::contended;
+use super::seat::{Lane, Place};
 use crate::clients::JobClients;
 use crate::destination::client::{BlobError, BlobName, ContainerState};
 use crate::failure::{Failure, Reason, Result};
@@ -26,6 +26,7 @@ pub(super) struct Passage {
     pub(super) key: String,
     pub(super) version: Option<String>,
     pub(super) blob: BlobName,
+    pub(super) lane: Lane,
 }
 
 impl Passage {
@@ -56,25 +57,28 @@ impl Passage {
     ) {
         let seconds = started.elapsed().as_secs_f64();
         self.shared.copier.metrics.request(call, seconds, failure);
+        self.lane.observe(call, started, failure);
     }
 
-    /// A place among the requests in flight.
+    /// A place among the requests in flight; none where the object has its own.
     ///
     /// # Errors
     /// The copier is stopping: what was begun comes back.
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let stopping = || Failure::retry(Reason::DestinationUnavailable, "the copier is stopping");
-        let requests = self.shared.requests.clone();
-        let permit = requests.acquire_owned().await.map_err(|_| stopping())?;
+    pub(super) async fn place(&self) -> Result<Option<Place>> {
+        let place = match self.lane.seated {
+            true => None,
+            false => Some(self.lane.place().await?),
+        };
         if self.shared.shutdown.is_cancelled() {
-            return Err(stopping());
+            let why = "the copier is stopping";
+            return Err(Failure::retry(Reason::DestinationUnavailable, why));
         }
-        Ok(permit)
+        Ok(place)
     }
 
     /// Waits until so many bytes more may be copied.
     pub(super) async fn pace(&self, bytes: u64) {
-        if let Some(pace) = &self.shared.copier.pace {
+        if let Some(pace) = &self.shared.copier.speed.pace {
             pace.wait(bytes).await;
         }
     }

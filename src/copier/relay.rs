@@ -143,7 +143,7 @@ async fn ranges(
     let mut md5 = Md5::new();
     let mut staging: JoinSet<Result<(usize, Option<u64>)>> = JoinSet::new();
     for (index, block) in blocks.iter().enumerate() {
-        let permit = passage.permit().await?;
+        let place = passage.place().await?;
         if staging.len() >= RANGES
             && let Some(done) = staging.join_next().await
         {
@@ -163,7 +163,7 @@ async fn ranges(
                 None => fetch(&passage, &head, &block).await?,
             };
             let staged = stage(&passage, &block, content).await;
-            drop((permit, room));
+            drop((place, room));
             Ok((index, Some(staged?)))
         });
     }

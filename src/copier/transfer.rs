@@ -8,6 +8,7 @@ use super::object::{self, SourceObject};
 use super::overwrite::{self, Verdict};
 use super::passage::Passage;
 use super::plan::{self, Plan};
+use super::seat::Lane;
 use super::target::{self, Target};
 use super::{Shared, blocks, proof, relay};
 use crate::destination::client::{BlobProperties, Conditions, CopySource, Stored};
@@ -29,8 +30,13 @@ pub(super) enum Attempt {
 ///
 /// # Errors
 /// Why the attempt failed.
-pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Result<Attempt> {
-    let root = root_of(spec, task.root)?;
+pub(super) async fn copy(
+    shared: &Shared,
+    spec: &JobSpec,
+    root: &Root,
+    task: &CopyTask,
+    lane: Lane,
+) -> Result<Attempt> {
     let clients = shared.copier.clients.of(spec)?;
     let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
         Target::Blob { name, escaped } => (name, escaped),
@@ -46,6 +52,7 @@ pub(super) async fn copy(shared: &Shared, spec: &JobSpec, task: &CopyTask) -> Re
         key: task.object.key.clone(),
         version: task.object.version.clone(),
         blob,
+        lane,
     };
     let conditions = match needed(&passage, spec, task).await? {
         Needed::Write(conditions) => conditions,
@@ -292,16 +299,4 @@ async fn tag(passage: &Passage, source: &SourceObject) -> Result<()> {
     let failure = set.as_ref().err().map(|error| &error.failure);
     passage.observe(("blob", "set_blob_tags"), started, failure);
     Ok(set?)
-}
-
-fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
-    usize::try_from(root)
-        .ok()
-        .and_then(|index| spec.roots.get(index))
-        .ok_or_else(|| {
-            Failure::give_up(
-                Reason::Internal,
-                format!("job {} has no root {root}", spec.id),
-            )
-        })
 }

@@ -6,8 +6,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::intake::Intake;
 use super::{Shared, attempt};
-use crate::broker::{Delivery, Queue};
+use crate::broker::Queue;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 use crate::process::DRAIN;
@@ -15,15 +16,12 @@ use crate::process::DRAIN;
 /// Works on a job until it ends or the copier stops; objects begun are finished, and their
 /// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
-    let broker = &shared.copier.broker;
-    let window = shared.copier.concurrency;
+    let (broker, most) = (&shared.copier.broker, shared.copier.speed.concurrency);
     broker.declare_job(&spec.id).await?;
-    let mut again = broker
-        .consume(&Queue::Again(spec.id.clone()), window)
-        .await?;
-    let mut first = broker
-        .consume(&Queue::Copy(spec.id.clone()), window)
-        .await?;
+    let (again, first) = (Queue::Again(spec.id.clone()), Queue::Copy(spec.id.clone()));
+    let mut again = Intake::open(broker.clone(), again, most).await?;
+    let mut first = Intake::open(broker.clone(), first, most).await?;
+    let limit = shared.limits.destination(&spec.account);
     let mut working: JoinSet<Result<()>> = JoinSet::new();
     let result = loop {
         let taken = tokio::select! {
@@ -36,11 +34,16 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
             delivery = again.next() => delivery,
             delivery = first.next() => delivery,
         };
-        match taken {
-            Ok(delivery) => {
-                working.spawn(one(shared.clone(), spec.clone(), delivery, stop.clone()));
-            }
+        let delivery = match taken {
+            Ok(delivery) => delivery,
             Err(failure) => break Err(failure),
+        };
+        let (shared, spec, stop) = (shared.clone(), spec.clone(), stop.clone());
+        working.spawn(async move { attempt::handle(&shared, &spec, delivery, &stop).await });
+        for intake in [&mut again, &mut first] {
+            if let Err(failure) = intake.grow(limit.now()).await {
+                tracing::debug!(%failure, "the window stays as it is");
+            }
         }
     };
     stop.cancel();
@@ -56,30 +59,6 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     }
     shared.unsettled.close();
     shared.unsettled.wait().await;
-    result
-}
-
-async fn one(
-    shared: Shared,
-    spec: Arc<JobSpec>,
-    delivery: Delivery,
-    stop: CancellationToken,
-) -> Result<()> {
-    let objects = shared.objects.clone();
-    let permit = tokio::select! {
-        biased;
-        () = stop.cancelled() => return Ok(()),
-        permit = objects.acquire_owned() => permit,
-    };
-    let _permit = permit.map_err(|error| {
-        Failure::stop(
-            Reason::Internal,
-            format!("no permits are given any more: {error}"),
-        )
-    })?;
-    shared.copier.metrics.in_flight_objects.inc();
-    let result = attempt::handle(&shared, &spec, delivery).await;
-    shared.copier.metrics.in_flight_objects.dec();
     result
 }
 

@@ -24,7 +24,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::message::{Headers, ListTask, RangeFailed, Report};
 use crate::metrics::Metrics;
 use crate::process::DRAIN;
-use crate::retry::{Decision, RetryPolicy};
+use crate::retry::{Decision, RetryPolicy, Tries};
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
 const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
@@ -125,13 +125,16 @@ impl Lister {
         if self.board.has_ended(&task.job) {
             return settled(delivery.ack().await);
         }
-        let attempt = delivery.message.headers.attempt;
-        match self.retry.decide(&failure, attempt, rand::random()) {
+        let now_ms = self.clients.clock().unix_ms();
+        let tries = Tries::of(&delivery.message.headers, now_ms);
+        let attempt = tries.attempt;
+        match self.retry.decide(&failure, tries, rand::random()) {
             Decision::Stop => Err(failure),
             Decision::Wait(wait) => {
                 tracing::warn!(job.id = %task.job, attempt, ?wait, %failure, "listing is tried again");
                 let mut message = delivery.message.clone();
                 message.headers.attempt += 1;
+                message.headers.since_ms = tries.since_ms(now_ms);
                 settled(delivery.again(message, wait).await)
             }
             Decision::GiveUp => {

@@ -94,6 +94,7 @@ pub(crate) fn message(number: u32) -> Envelope {
             index: number,
             round: 2,
             attempt: number % 7,
+            since_ms: i64::from(number),
         },
         body: message::encode(&format!("body {number}")).unwrap(),
     }

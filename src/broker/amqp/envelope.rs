@@ -50,6 +50,7 @@ impl Outgoing {
         put("index", headers.index.to_string());
         put("round", headers.round.to_string());
         put("attempt", headers.attempt.to_string());
+        put("since", headers.since_ms.to_string());
         for (name, value) in more {
             put(name, (*value).to_owned());
         }
@@ -71,6 +72,7 @@ pub(super) fn envelope(properties: &BasicProperties, body: Vec<u8>) -> Envelope 
             index: text("index").parse().unwrap_or(0),
             round: text("round").parse().unwrap_or(0),
             attempt: text("attempt").parse().unwrap_or(0),
+            since_ms: text("since").parse().unwrap_or(0),
         },
         body: body.into(),
     }
@@ -145,6 +147,7 @@ mod tests {
                 index: u32::MAX,
                 round: 3,
                 attempt: 4,
+                since_ms: 5,
             },
             body: vec![0, 255, 1].into(),
         };

@@ -20,7 +20,6 @@ use crate::config::{Env, ResumeJob};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, JobStatus};
-use crate::pace::Pace;
 
 pub(super) async fn run(
     command: ResumeJob,
@@ -52,8 +51,7 @@ pub(super) async fn run(
     let means = Means {
         wiring: &wiring,
         folder: &folder,
-        concurrency: command.speed.concurrency(env),
-        pace: command.speed.bytes_per_second()?.map(Pace::new),
+        speed: command.speed.speed(env)?,
         output,
         metrics: run::metrics(command.listen, &shutdown).await?,
         log: logged.then_some(&log),

@@ -32,9 +32,14 @@ pub struct SpeedArgs {
     /// Most megabits a second this process has copied; 0 is no limit.
     #[arg(long, default_value = "0", value_name = "MBPS")]
     pub cap_mbps: String,
-    /// Objects a copier works on at a time [default: AZCOPY_CONCURRENCY_VALUE, or 64]
+    /// The most requests in flight; how many there are is found out, for each storage account and
+    /// each bucket [default: AZCOPY_CONCURRENCY_VALUE, or 2000]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub concurrency: Option<u16>,
+    /// Minutes a bucket is held whose objects are all denied, and tried now and then, before its
+    /// objects fail; 0 fails them at once.
+    #[arg(long, default_value_t = 30, value_name = "MINUTES")]
+    pub hold_denied: u32,
 }
 
 /// Where this program keeps what must survive it.

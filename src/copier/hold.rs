@@ -1,0 +1,236 @@
+//! Buckets that deny everything are held: their objects wait instead of failing one by one, and
+//! one of them is tried now and then. The rule is pure.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::metrics::Metrics;
+
+/// So many denials in a row, and no object in between, hold a bucket.
+const IN_A_ROW: u32 = 100;
+/// The first and the longest time between two tries.
+const BETWEEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// What to do with an object of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Try it.
+    Go,
+    /// Its bucket is held: put it back for this long.
+    Wait(Duration),
+}
+
+/// What a denial means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// This object has failed.
+    Fails,
+    /// It was the one too many: the bucket is held from now on.
+    Holds(Duration),
+    /// The bucket is held still.
+    Wait(Duration),
+}
+
+/// One bucket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    denied: u32,
+    held: Option<Held>,
+    /// It has been held for long enough: its objects fail.
+    given_up: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    since: Instant,
+    next: Instant,
+    between: Duration,
+}
+
+impl Bucket {
+    fn admit(&mut self, now: Instant) -> Admission {
+        let Some(held) = self.held.as_mut() else {
+            return Admission::Go;
+        };
+        if now < held.next {
+            return Admission::Wait(held.next - now);
+        }
+        held.next = now + held.between;
+        held.between = (held.between * 2).min(BETWEEN.1);
+        Admission::Go
+    }
+
+    fn denied(&mut self, now: Instant, patience: Duration) -> Verdict {
+        if let Some(held) = self.held {
+            if now - held.since < patience {
+                return Verdict::Wait(held.next.saturating_duration_since(now));
+            }
+            (self.held, self.given_up) = (None, true);
+            return Verdict::Fails;
+        }
+        self.denied = self.denied.saturating_add(1);
+        if self.given_up || self.denied < IN_A_ROW || patience.is_zero() {
+            return Verdict::Fails;
+        }
+        self.held = Some(Held {
+            since: now,
+            next: now + BETWEEN.0,
+            between: BETWEEN.0 * 2,
+        });
+        Verdict::Holds(BETWEEN.0)
+    }
+}
+
+/// The buckets of this process.
+#[derive(Clone, Debug)]
+pub(super) struct Holds {
+    patience: Duration,
+    metrics: Metrics,
+    buckets: Arc<Mutex<HashMap<String, Bucket>>>,
+}
+
+impl Holds {
+    /// Buckets are held for at most `patience`; zero: none is.
+    pub(super) fn new(patience: Duration, metrics: Metrics) -> Self {
+        Self {
+            patience,
+            metrics,
+            buckets: Arc::default(),
+        }
+    }
+
+    /// May an object of the bucket be tried?
+    pub(super) fn admit(&self, bucket: &str) -> Admission {
+        let mut buckets = self.lock();
+        let found = buckets.get_mut(bucket);
+        found.map_or(Admission::Go, |bucket| bucket.admit(Instant::now()))
+    }
+
+    /// An object was denied by its source: how long it is put back, if it has not failed.
+    pub(super) fn denied(&self, bucket: &str, failure: &Failure) -> Option<Duration> {
+        let mut buckets = self.lock();
+        let state = buckets.entry(bucket.to_owned()).or_default();
+        let was_held = state.held.is_some();
+        let verdict = state.denied(Instant::now(), self.patience);
+        match verdict {
+            Verdict::Wait(wait) => return Some(wait),
+            Verdict::Holds(wait) => {
+                tracing::warn!(
+                    bucket,
+                    %failure,
+                    "bucket {bucket} is held: {IN_A_ROW} objects in a row were denied; one is \
+                     tried again now and then for {} min, other buckets go on",
+                    self.patience.as_secs() / 60
+                );
+                self.metrics.buckets_held.inc();
+                return Some(wait);
+            }
+            Verdict::Fails => {}
+        }
+        if was_held {
+            tracing::error!(
+                bucket,
+                "bucket {bucket} is not held any longer: it is denied still, its objects fail"
+            );
+            self.metrics.buckets_held.dec();
+        }
+        None
+    }
+
+    /// An object of the bucket arrived.
+    pub(super) fn arrived(&self, bucket: &str) {
+        let Some(state) = self.lock().remove(bucket) else {
+            return;
+        };
+        if state.held.is_some() {
+            tracing::warn!(bucket, "bucket {bucket} can be read again");
+            self.metrics.buckets_held.dec();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    fn denied_all(now: Instant) -> Bucket {
+        let mut bucket = Bucket::default();
+        for _ in 1..IN_A_ROW {
+            assert_eq!(bucket.admit(now), Admission::Go);
+            assert_eq!(bucket.denied(now, PATIENCE), Verdict::Fails);
+        }
+        assert_eq!(bucket.denied(now, PATIENCE), Verdict::Holds(BETWEEN.0));
+        bucket
+    }
+
+    #[test]
+    fn a_hundred_denials_hold_a_bucket_and_one_object_is_tried_now_and_then() {
+        let start = Instant::now();
+        let mut bucket = denied_all(start);
+        let mut tried = Vec::new();
+        for second in 0..200 {
+            let now = start + Duration::from_secs(second);
+            while bucket.admit(now) == Admission::Go {
+                tried.push(second);
+                assert!(matches!(bucket.denied(now, PATIENCE), Verdict::Wait(_)));
+            }
+        }
+        assert_eq!(tried, [5, 15, 35, 75, 135, 195]);
+        let now = start + Duration::from_secs(196);
+        assert_eq!(
+            bucket.admit(now),
+            Admission::Wait(Duration::from_secs(59)),
+            "the others wait for the next try"
+        );
+    }
+
+    #[test]
+    fn after_its_time_the_objects_fail_without_another_hold() {
+        let start = Instant::now();
+        let mut bucket = denied_all(start);
+        let late = start + PATIENCE;
+        for _ in 0..IN_A_ROW * 2 {
+            assert_eq!(bucket.admit(late), Admission::Go);
+            assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
+        }
+    }
+
+    #[test]
+    fn without_patience_nothing_is_held() {
+        let mut bucket = Bucket::default();
+        for _ in 0..IN_A_ROW * 2 {
+            let verdict = bucket.denied(Instant::now(), Duration::ZERO);
+            assert_eq!(verdict, Verdict::Fails);
+        }
+    }
+
+    #[test]
+    fn an_object_that_arrives_ends_it() {
+        let holds = Holds::new(
+            PATIENCE,
+            Metrics::new(crate::metrics::Role::Copier).unwrap(),
+        );
+        let failure = Failure::give_up(crate::failure::Reason::SourceDenied, "denied");
+        for _ in 1..IN_A_ROW {
+            assert_eq!(holds.denied("b", &failure), None);
+        }
+        assert_eq!(holds.denied("a", &failure), None, "each bucket by itself");
+        assert_eq!(holds.denied("b", &failure), Some(BETWEEN.0));
+        assert!(matches!(holds.admit("b"), Admission::Wait(_)));
+        assert_eq!(holds.metrics.buckets_held.get(), 1);
+        holds.arrived("b");
+        assert_eq!(holds.admit("b"), Admission::Go);
+        assert_eq!(holds.metrics.buckets_held.get(), 0);
+        assert_eq!(holds.denied("b", &failure), None, "counted from the start");
+    }
+}

@@ -1,0 +1,154 @@
+//! When an object's turn has come: as many are begun as the limits allow.
+//!
+//! An object that goes in one request has its place in flight for as long as it is worked on. A
+//! large one has not: its blocks ask for one place each, so that small objects keep flowing beside
+//! it; what large objects have in memory is bounded by the blocks they plan.
+
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+
+use super::Shared;
+use super::plan::{self, Plan};
+use crate::failure::{Failure, Reason, Result};
+use crate::job::{JobSpec, Root};
+use crate::limit::{Answer, Limit, Permit};
+use crate::message::CopyTask;
+
+/// Blocks that large objects may have planned together.
+pub(super) const PLANNED: usize = 100_000;
+/// No message is held for longer than this before work on it begins.
+const HOLD: Duration = Duration::from_secs(60);
+/// Put back for so many seconds, drawn at random.
+const PUT_BACK: std::ops::Range<u64> = 5..20;
+/// Objects up to this size take about the same time, in bytes.
+const ALIKE: u64 = 1 << 20;
+
+/// The limits an object is under.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    pub(super) source: Limit,
+    pub(super) destination: Limit,
+    /// The object has its place: its requests ask for none.
+    pub(super) seated: bool,
+    /// How long its requests take tells something.
+    pub(super) timed: bool,
+}
+
+impl Lane {
+    /// The lane of a task.
+    pub(super) fn of(shared: &Shared, spec: &JobSpec, root: &Root, task: &CopyTask) -> Self {
+        Self {
+            source: shared.limits.source(&root.bucket, &root.region),
+            destination: shared.limits.destination(&spec.account),
+            seated: task.object.size <= spec.options.put_blob_size,
+            timed: task.object.size <= ALIKE,
+        }
+    }
+
+    /// A place for one request, at the source and at the destination.
+    pub(super) async fn place(&self) -> Result<Place> {
+        let source = self.source.permit().await?;
+        let destination = self.destination.permit().await?;
+        Ok((source, destination))
+    }
+
+    /// Tells the limits how a request ended that began at `started`.
+    pub(super) fn observe(
+        &self,
+        (service, operation): (&str, &str),
+        started: Instant,
+        failure: Option<&Failure>,
+    ) {
+        let reason = failure.map(|failure| failure.reason);
+        let by_source = matches!(
+            reason,
+            Some(Reason::SourceThrottled | Reason::SourceUnavailable)
+        );
+        let by_destination = matches!(
+            reason,
+            Some(Reason::DestinationThrottled | Reason::DestinationUnavailable)
+        );
+        let timed = |comparable: bool| {
+            let told = self.timed && comparable && failure.is_none();
+            Answer::Fine(told.then(|| started.elapsed()))
+        };
+        if service == "s3" || operation.ends_with("_from_url") {
+            let answer = match by_source {
+                true => Answer::Overload,
+                false => timed(operation == "head_object"),
+            };
+            self.source.answered(started, answer);
+        }
+        if service == "blob" {
+            let answer = match by_destination {
+                true => Answer::Overload,
+                false => timed(operation == "put_blob_from_url"),
+            };
+            self.destination.answered(started, answer);
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        self.source.wait().max(self.destination.wait())
+    }
+}
+
+/// A place for one request; given back when dropped.
+pub(super) type Place = (Permit, Permit);
+
+/// What an object holds while it is worked on.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Its requests are counted by it.
+    _place: Option<Place>,
+    /// Its blocks are counted.
+    _planned: Option<OwnedSemaphorePermit>,
+}
+
+/// Waits for an object's turn; none where that would take too long.
+///
+/// # Errors
+/// A fault of this program.
+pub(super) async fn take(
+    shared: &Shared,
+    spec: &JobSpec,
+    lane: &Lane,
+    size: u64,
+) -> Result<Option<Seat>> {
+    if lane.wait() > HOLD {
+        return Ok(None);
+    }
+    let turn = async {
+        if lane.seated {
+            return Ok(Seat {
+                _place: Some(lane.place().await?),
+                _planned: None,
+            });
+        }
+        let blocks = match plan::plan(size, "", &spec.options) {
+            Ok(Plan::Blocks(blocks)) => u32::try_from(blocks.count()).unwrap_or(u32::MAX),
+            _ => 1,
+        };
+        let most = u32::try_from(PLANNED).unwrap_or(u32::MAX);
+        let planned = shared.planned.clone();
+        let permit = planned.acquire_many_owned(blocks.clamp(1, most)).await;
+        let permit = permit.map_err(|error| {
+            Failure::stop(
+                Reason::Internal,
+                format!("no permits are given any more: {error}"),
+            )
+        })?;
+        Ok(Seat {
+            _place: None,
+            _planned: Some(permit),
+        })
+    };
+    timeout(HOLD, turn).await.ok().transpose()
+}
+
+/// How long an object whose turn did not come is put back.
+pub(super) fn put_back() -> Duration {
+    Duration::from_secs(rand::random_range(PUT_BACK))
+}

@@ -1,0 +1,239 @@
+//! Lets requests through as the limit allows, first come, first served.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::window::{Answer, Window};
+use crate::failure::{Failure, Reason, Result};
+
+/// How much the newest request weighs in the memory of how long one takes.
+const WEIGHT: f64 = 0.1;
+
+/// A limit on requests in flight; clones share it.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    semaphore: Arc<Semaphore>,
+    state: Mutex<State>,
+    gauge: IntGauge,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// Permits there are, in use or not.
+    permits: usize,
+    /// Those who wait for one.
+    waiting: u32,
+    /// How long a permit is in use, in seconds.
+    use_seconds: Option<f64>,
+}
+
+impl Limit {
+    /// A limit that may grow up to `most`; `gauge` shows the sum of the limits that share it.
+    pub fn new(most: u16, gauge: IntGauge) -> Self {
+        let window = Window::new(most);
+        let permits = window.limit();
+        gauge.add(signed(permits));
+        Self {
+            shared: Arc::new(Shared {
+                semaphore: Arc::new(Semaphore::new(permits)),
+                state: Mutex::new(State {
+                    window,
+                    permits,
+                    waiting: 0,
+                    use_seconds: None,
+                }),
+                gauge,
+            }),
+        }
+    }
+
+    /// Waits for a place among the requests in flight. Safe to cancel.
+    ///
+    /// # Errors
+    /// A fault of this program.
+    pub async fn permit(&self) -> Result<Permit> {
+        let semaphore = self.shared.semaphore.clone();
+        let waiting = Waiting::new(&self.shared);
+        let permit = semaphore.acquire_owned().await.map_err(|error| {
+            Failure::stop(
+                Reason::Internal,
+                format!("no permits are given any more: {error}"),
+            )
+        })?;
+        drop(waiting);
+        Ok(Permit {
+            permit: Some(permit),
+            shared: self.shared.clone(),
+            since: Instant::now(),
+        })
+    }
+
+    /// Takes note of a request that began at `begun` and has just ended.
+    pub fn answered(&self, begun: Instant, answer: Answer) {
+        let mut state = self.shared.state();
+        let free = self.shared.semaphore.available_permits();
+        let in_flight = state.permits.saturating_sub(free);
+        state
+            .window
+            .answered(begun, Instant::now(), in_flight, answer);
+        self.shared.adjust(&mut state);
+    }
+
+    /// Requests that may be in flight now.
+    pub fn now(&self) -> usize {
+        self.shared.state().window.limit()
+    }
+
+    /// How long one more may have to wait for its place, as far as is known.
+    pub fn wait(&self) -> Duration {
+        let state = self.shared.state();
+        let limit = u32::try_from(state.window.limit()).unwrap_or(u32::MAX);
+        let turns = f64::from(state.waiting) / f64::from(limit);
+        Duration::try_from_secs_f64(turns * state.use_seconds.unwrap_or(0.0)).unwrap_or_default()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes as many permits as the limit says; those in use go when they are given back.
+    fn adjust(&self, state: &mut State) {
+        let wanted = state.window.limit();
+        if wanted > state.permits {
+            self.semaphore.add_permits(wanted - state.permits);
+            self.gauge.add(signed(wanted - state.permits));
+            state.permits = wanted;
+        } else if wanted < state.permits {
+            let gone = self.semaphore.forget_permits(state.permits - wanted);
+            self.gauge.sub(signed(gone));
+            state.permits -= gone;
+        }
+    }
+}
+
+/// Counts one who waits, however the waiting ends.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.state().waiting += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
+/// A place among the requests in flight; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    permit: Option<OwnedSemaphorePermit>,
+    shared: Arc<Shared>,
+    since: Instant,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        let seconds = self.since.elapsed().as_secs_f64();
+        let known = state.use_seconds.unwrap_or(seconds);
+        state.use_seconds = Some(known + WEIGHT * (seconds - known));
+        if state.permits > state.window.limit()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
+            state.permits -= 1;
+            self.shared.gauge.dec();
+        }
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(most: u16) -> Limit {
+        Limit::new(most, IntGauge::new("limit", "a limit").unwrap())
+    }
+
+    /// Takes `count` permits at once and gives how many came without waiting.
+    async fn at_once(limit: &Limit, count: usize) -> Vec<Permit> {
+        let mut permits = Vec::new();
+        for _ in 0..count {
+            match tokio::time::timeout(Duration::from_millis(1), limit.permit()).await {
+                Ok(permit) => permits.push(permit.unwrap()),
+                Err(_) => break,
+            }
+        }
+        permits
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_follow_the_limit_up_and_down() {
+        let limit = limit(1_000);
+        let first = at_once(&limit, 100).await;
+        assert_eq!(first.len(), 16);
+        let begun = Instant::now();
+        for _ in 0..20 {
+            limit.answered(begun, Answer::Fine(None));
+        }
+        assert_eq!(limit.now(), 32);
+        let more = at_once(&limit, 100).await;
+        assert_eq!(more.len(), 16);
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        for _ in 0..32 {
+            limit.answered(begun, Answer::Overload);
+        }
+        assert_eq!(limit.now(), 16);
+        assert_eq!(limit.shared.gauge.get(), 32, "those in use are there still");
+        drop(first);
+        assert_eq!(limit.shared.gauge.get(), 16);
+        assert!(at_once(&limit, 1).await.is_empty());
+        drop(more);
+        assert_eq!(at_once(&limit, 100).await.len(), 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_is_known_from_those_before_and_who_gives_up_does_not_count() {
+        let limit = limit(4);
+        assert_eq!(limit.wait(), Duration::ZERO);
+        let held = at_once(&limit, 4).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        drop(held);
+        let _held = at_once(&limit, 4).await;
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let limit = limit.clone();
+                tokio::spawn(async move { limit.permit().await.map(drop) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(limit.wait().as_secs(), 4, "two turns of two seconds");
+        for task in waiting {
+            task.abort();
+            assert!(task.await.is_err());
+        }
+        assert_eq!(limit.wait(), Duration::ZERO);
+    }
+}

@@ -29,6 +29,10 @@ pub struct RetryPolicy {
 /// No wait is longer than this, whatever the other side asks for.
 pub const LONGEST: Duration = Duration::from_secs(300);
 
+/// The longest wait of our own after throttling: the limits on requests in flight slow the whole
+/// process down, there is no need for each object to as well.
+const THROTTLED: Duration = Duration::from_secs(5);
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
@@ -88,7 +92,11 @@ impl RetryPolicy {
             Remedy::GiveUp => Decision::GiveUp,
             Remedy::Retry if self.is_spent(failure, tries) => Decision::GiveUp,
             Remedy::Retry => {
-                let own = self.backoff(tries.attempt, jitter);
+                let cap = match is_throttling(failure) {
+                    true => self.cap.min(THROTTLED),
+                    false => self.cap,
+                };
+                let own = self.backoff(tries.attempt, cap, jitter);
                 let asked = failure.retry_after.unwrap_or_default();
                 Decision::Wait(own.max(asked).min(LONGEST))
             }
@@ -98,7 +106,7 @@ impl RetryPolicy {
     fn is_spent(&self, failure: &Failure, tries: Tries) -> bool {
         let attempts = tries.attempt.saturating_add(1) >= self.attempts;
         match failure.reason {
-            Reason::SourceThrottled | Reason::DestinationThrottled => false,
+            _ if is_throttling(failure) => false,
             Reason::SourceUnavailable | Reason::DestinationUnavailable => {
                 attempts && tries.elapsed >= self.outage
             }
@@ -107,10 +115,17 @@ impl RetryPolicy {
     }
 
     /// Exponential, between half and all of the step.
-    fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
-        let step = self.base.saturating_mul(1 << attempt.min(16)).min(self.cap);
+    fn backoff(&self, attempt: u32, cap: Duration, jitter: f64) -> Duration {
+        let step = self.base.saturating_mul(1 << attempt.min(16)).min(cap);
         step.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
+}
+
+fn is_throttling(failure: &Failure) -> bool {
+    matches!(
+        failure.reason,
+        Reason::SourceThrottled | Reason::DestinationThrottled
+    )
 }
 
 #[cfg(test)]
@@ -165,7 +180,11 @@ mod tests {
             let told = format!("{reason} {attempt} {seconds}");
             assert_eq!(decision == Decision::GiveUp, given_up, "{told}");
             if attempt > 10 && !given_up {
-                assert_eq!(decision, Decision::Wait(POLICY.cap), "{told}");
+                let cap = match is_throttling(&failure) {
+                    true => THROTTLED,
+                    false => POLICY.cap,
+                };
+                assert_eq!(decision, Decision::Wait(cap), "{told}");
             }
         }
     }

@@ -15,9 +15,11 @@ use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
 use crate::config::{CopyCommand, Env};
+use crate::copier::probe;
 use crate::failure::Result;
 use crate::job::JobSpec;
 use crate::message::JobEvent;
+use crate::metrics::Metrics;
 use crate::prompt::Prompter;
 use crate::source::credentials::Credentials;
 use crate::submit::Request;
@@ -107,7 +109,7 @@ async fn work(
     let logged = run::open_log(&log, &folder.id())?;
     let metrics = run::metrics(command.listen, &shutdown).await?;
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
-    let spec = submit(&*broker, request, wiring, folder).await?;
+    let spec = submit(&*broker, request, (wiring, &metrics), folder).await?;
     let means = Means {
         wiring,
         folder,
@@ -123,7 +125,7 @@ async fn work(
 async fn submit(
     broker: &dyn Broker,
     request: &Request,
-    wiring: &Wiring,
+    (wiring, metrics): (&Wiring, &Metrics),
     folder: &JobFolder,
 ) -> Result<Arc<JobSpec>> {
     let job = request.job_id(folder.run);
@@ -134,6 +136,7 @@ async fn submit(
     let source = wiring.source(&request.source);
     let now_ms = wiring.clock.unix_ms();
     let spec = request.plan(&source, job.clone(), now_ms).await?;
+    probe::warn(&wiring.clients().of(&spec)?, &spec, metrics).await;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(
         broker,

@@ -12,6 +12,7 @@ use super::wiring::{AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
 use crate::config::{Env, ListerCli};
+use crate::copier::probe;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
@@ -51,7 +52,7 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let job = match &request {
-        Some(request) => Some(submit(&*fleet.broker, request, &wiring, cli.new).await?),
+        Some(request) => Some(submit(&fleet, request, &wiring, cli.new).await?),
         None => None,
     };
     let lister = Lister {
@@ -99,12 +100,8 @@ fn tell(known: &KnownJob, output: Output) -> Result<u8> {
 }
 
 /// Appends the job to the log, or finds it there.
-async fn submit(
-    broker: &dyn Broker,
-    request: &Request,
-    wiring: &Wiring,
-    new: bool,
-) -> Result<JobId> {
+async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) -> Result<JobId> {
+    let broker = &*fleet.broker;
     let jobs = board::read(broker).await?;
     let prefix = format!("{}-", request.identity());
     let last = jobs
@@ -131,6 +128,7 @@ async fn submit(
     let spec = request
         .plan(&source, job.clone(), wiring.clock.unix_ms())
         .await?;
+    probe::warn(&wiring.clients().of(&spec)?, &spec, &fleet.metrics).await;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
     Ok(job)

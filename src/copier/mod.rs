@@ -15,6 +15,7 @@ mod outcomes;
 mod overwrite;
 mod passage;
 pub mod plan;
+pub(crate) mod probe;
 mod proof;
 mod relay;
 mod seat;

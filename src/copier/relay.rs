@@ -49,7 +49,7 @@ pub(super) async fn is_needed(
         let failure = Failure::give_up(Reason::SourceDenied, why);
         return if auto { Ok(true) } else { Err(failure) };
     }
-    if auto && is_nearby(&spec.endpoint) && !is_private(&spec.account) {
+    if auto && is_out_of_reach(spec) {
         return Ok(true);
     }
     let (key, version) = (&passage.key, passage.version.as_deref());
@@ -61,7 +61,11 @@ pub(super) async fn is_needed(
     }
 }
 
-/// A server that Azure cannot reach.
+/// Is the source a server that the destination cannot reach?
+pub(super) fn is_out_of_reach(spec: &JobSpec) -> bool {
+    is_nearby(&spec.endpoint) && !is_private(&spec.account)
+}
+
 fn is_nearby(endpoint: &SourceEndpoint) -> bool {
     matches!(endpoint, SourceEndpoint::Custom { url } if is_private(url))
 }

@@ -15,6 +15,7 @@ mod broker_fixture;
 mod broker_start;
 mod cli;
 mod dashboard;
+mod denied;
 mod destination_credentials;
 mod dry_run;
 mod embedded_durability;

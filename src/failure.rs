@@ -63,6 +63,8 @@ pub enum Reason {
     DestinationUnavailable,
     /// The destination refused the request for a reason of its own.
     DestinationRejected,
+    /// Somebody else wrote the blob since it was looked at, or since the job began.
+    DestinationChanged,
     /// The blob there is in tier Archive, which cannot be overwritten.
     DestinationArchived,
     /// The destination container does not exist and cannot be created under this name.
@@ -93,7 +95,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for initialising metrics.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::SourceNotFound,
         Self::SourceDenied,
         Self::SourceThrottled,
@@ -107,6 +109,7 @@ impl Reason {
         Self::DestinationThrottled,
         Self::DestinationUnavailable,
         Self::DestinationRejected,
+        Self::DestinationChanged,
         Self::DestinationArchived,
         Self::ContainerRejected,
         Self::NameRejected,
@@ -138,6 +141,7 @@ impl Reason {
             Self::DestinationThrottled => "destination_throttled",
             Self::DestinationUnavailable => "destination_unavailable",
             Self::DestinationRejected => "destination_rejected",
+            Self::DestinationChanged => "destination_changed",
             Self::DestinationArchived => "destination_archived",
             Self::ContainerRejected => "container_rejected",
             Self::NameRejected => "name_rejected",

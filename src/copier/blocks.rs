@@ -257,7 +257,7 @@ pub(super) async fn commit(
 pub(super) fn contended(error: BlobError) -> Failure {
     if error.is_condition() {
         Failure::retry(
-            Reason::DestinationRejected,
+            Reason::DestinationChanged,
             "somebody else wrote the blob at the same time",
         )
     } else {

@@ -35,8 +35,12 @@ pub(super) fn decide(
     };
     let same_size = found.length == object.size;
     let known = known_content(object, md5, found);
-    // An earlier attempt whose outcome was lost is no reason to skip.
-    if same_size && known != Some(false) && found.last_modified.is_some_and(|at| at >= begun) {
+    // An earlier attempt whose outcome was lost is no reason to skip, nor to write again.
+    let alike = match mode {
+        Overwrite::True => known == Some(true),
+        _ => known != Some(false),
+    };
+    if same_size && alike && found.last_modified.is_some_and(|at| at >= begun) {
         return Verdict::Done;
     }
     let replace = Conditions {
@@ -45,7 +49,7 @@ pub(super) fn decide(
     };
     let newer = found.last_modified.is_none_or(|at| object.modified > at);
     match mode {
-        Overwrite::True => Verdict::Write(Conditions::default()),
+        Overwrite::True => Verdict::Write(replace),
         Overwrite::False => Verdict::Skip(Skip::DestinationExists),
         Overwrite::Prompt => Verdict::Ask(replace),
         Overwrite::IfSourceNewer if newer => Verdict::Write(replace),
@@ -169,6 +173,23 @@ mod tests {
         let verdict = |md5| decide(Changed, &object(800), Some(md5), Some(&found), BEGUN);
         assert_eq!(verdict([1; 16]), Verdict::Skip(Skip::Unchanged));
         assert_eq!(verdict([2; 16]), replace());
+    }
+
+    /// What is replaced anyway is looked at only where a write was refused.
+    #[test]
+    fn what_is_replaced_anyway_is_written_again_unless_it_is_this_content() {
+        fn verdict(found: Option<&BlobProperties>, md5: Option<[u8; 16]>) -> Verdict {
+            decide(Overwrite::True, &object(800), md5, found, BEGUN)
+        }
+        let mut found = blob(5, BEGUN);
+        assert_eq!(verdict(Some(&found), Some([1; 16])), replace());
+        assert_eq!(verdict(Some(&found), None), replace());
+        found.headers.content_md5 = Some([1; 16]);
+        assert_eq!(verdict(Some(&found), Some([1; 16])), Verdict::Done);
+        found.last_modified = Some(BEGUN - 1);
+        assert_eq!(verdict(Some(&found), Some([1; 16])), replace());
+        let missing = Verdict::Write(Conditions::create_only());
+        assert_eq!(verdict(None, Some([1; 16])), missing);
     }
 
     #[test]

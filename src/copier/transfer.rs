@@ -64,7 +64,17 @@ pub(super) async fn copy(
     };
     passage.version = passage.version.or_else(|| source.head.version.clone());
     let relayed = relay::is_needed(&passage, spec, &source.head).await?;
-    let sent = send(&passage, spec, task, &source, (relayed, &conditions)).await;
+    let mut sent = send(&passage, spec, task, &source, (relayed, &conditions)).await;
+    if let (Err(failure), Overwrite::True) = (&sent, spec.options.overwrite)
+        && failure.reason == Reason::DestinationChanged
+    {
+        match written_since(&passage, spec, task).await? {
+            Needed::Write(over) => {
+                sent = send(&passage, spec, task, &source, (relayed, &over)).await;
+            }
+            Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
+        }
+    }
     let crc64 = match sent {
         Ok(Progress::Done(crc64)) => crc64,
         Ok(Progress::Paused(staged)) => return Ok(Attempt::Paused(staged)),
@@ -131,12 +141,31 @@ enum Needed {
     Ended(Ending),
 }
 
-/// Is there something to write? Where blobs are replaced anyway, nothing is asked.
+/// Is there something to write? Where blobs are replaced anyway, nothing is asked: a write that
+/// comes late, after another copier's and perhaps after the job's end, is refused by its condition.
 async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
-    let mode = spec.options.overwrite;
-    if mode == Overwrite::True {
-        return Ok(Needed::Write(Conditions::default()));
+    if spec.options.overwrite == Overwrite::True {
+        let submitted = spec.submitted_at_ms.div_euclid(1000);
+        return Ok(Needed::Write(Conditions::unmodified_since(submitted)));
     }
+    look_there(passage, spec, task).await
+}
+
+/// The blob was written since the job was submitted: by the job, which is then done with it, or
+/// by somebody else, who is overwritten as long as the job runs.
+async fn written_since(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
+    if passage.shared.copier.board.has_ended(&spec.id) {
+        return Err(Failure::retry(
+            Reason::DestinationChanged,
+            "the job has ended, and the blob was written since",
+        ));
+    }
+    look_there(passage, spec, task).await
+}
+
+/// Looks at the destination and decides.
+async fn look_there(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
+    let mode = spec.options.overwrite;
     let found = head_blob(passage).await?;
     let md5 = task.object.etag.as_deref().and_then(proof::md5_of_etag);
     let begun = begun(passage, spec, found.as_ref().and_then(|found| found.date));

@@ -2,12 +2,14 @@
 //! why it was left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use blobfleet::reporter::ledger::EndingKind;
-use simcloud::{ACCOUNT, Config, Content, Object};
+use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
+use tokio::sync::Notify;
 
-use crate::harness::{Finished, World};
+use crate::harness::{Finished, Gate, World};
 
 const BUCKET: &str = "source";
 
@@ -211,4 +213,56 @@ async fn prompt_asks_blob_by_blob_until_told_for_all() {
         ("new", 5),
     ];
     assert_eq!(seeds(&world), names(&grown_kept));
+}
+
+/// A world whose first Put Blob From URL is held, with a job that has come to it.
+async fn held_at_its_write() -> (World, Gate, crate::harness::Running) {
+    let world = World::start(Config::default()).await;
+    for (bucket, seed) in [("late", 1), ("users", 2)] {
+        world.cloud.add_bucket(bucket, "eu-west-1");
+        let object = Object::new(content(seed, 10));
+        world.cloud.put_object(bucket, "k", object);
+    }
+    let (gate, arrived) = (Gate::default(), Arc::new(Notify::new()));
+    let (held, told) = (gate.clone(), arrived.clone());
+    world.cloud.on_request(move |op| {
+        if op.kind != OpKind::PutBlobFromUrl || op.number > 1 {
+            return Action::Pass;
+        }
+        told.notify_one();
+        held.action()
+    });
+    let running = world.copy("s3://late", "target").start();
+    arrived.notified().await;
+    // Whole seconds are what a blob tells of its time.
+    world.cloud.set_clock_ahead(10);
+    (world, gate, running)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_arrives_after_the_jobs_end_replaces_nothing() {
+    let (world, gate, running) = held_at_its_write().await;
+    let id = world.job_folders()[0].file_name().unwrap().to_owned();
+    let cancel = ["jobs", "cancel", id.to_str().unwrap()];
+    assert_eq!(world.command(&cancel).run().await.code(), Some(0));
+    let users = world.copy("s3://users", "target").run().await;
+    users.assert_all_copied(1);
+
+    gate.open();
+    let done = running.finish().await;
+    assert_eq!(done.text("status"), "Cancelled");
+    assert_eq!(seeds(&world), names(&[("k", 2)]));
+    assert_eq!(world.cloud.writes(ACCOUNT, "target", "k"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_writes_while_the_job_runs_is_replaced() {
+    let (world, gate, running) = held_at_its_write().await;
+    let users = world.copy("s3://users", "target").run().await;
+    users.assert_all_copied(1);
+
+    gate.open();
+    running.finish().await.assert_all_copied(1);
+    assert_eq!(seeds(&world), names(&[("k", 1)]));
+    assert_eq!(world.cloud.writes(ACCOUNT, "target", "k"), 2);
 }

@@ -120,6 +120,11 @@ impl Call {
         if let Some(etag) = &conditions.if_none_match {
             self.set("if-none-match", etag)?;
         }
+        if let Some(seconds) = conditions.unmodified_since {
+            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+            let time = time.map(httpdate::fmt_http_date).unwrap_or_default();
+            self.set("if-unmodified-since", &time)?;
+        }
         Ok(())
     }
 

@@ -59,6 +59,8 @@ pub struct Conditions {
     pub if_match: Option<String>,
     /// The blob does not have this ETag; `*` is "there is no blob".
     pub if_none_match: Option<String>,
+    /// The blob was not written after this time, in seconds since 1970, or is not there.
+    pub unmodified_since: Option<u64>,
 }
 
 impl Conditions {
@@ -66,6 +68,15 @@ impl Conditions {
     pub fn create_only() -> Self {
         Self {
             if_none_match: Some("*".to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Write only over a blob that was last written before or at this time, in seconds since 1970,
+    /// or where none is.
+    pub fn unmodified_since(seconds: i64) -> Self {
+        Self {
+            unmodified_since: u64::try_from(seconds).ok(),
             ..Self::default()
         }
     }

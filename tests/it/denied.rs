@@ -23,7 +23,7 @@ fn assert_arrived(world: &World, container: &str) -> u64 {
     let blobs = world.cloud.blobs(ACCOUNT).into_iter();
     let mut arrived = 0;
     for (_, blob) in blobs.filter(|(name, _)| name == container) {
-        let number: u64 = blob.name[1..].parse().unwrap();
+        let number: u64 = blob.name.trim_start_matches('k').parse().unwrap();
         let content = Content::Generated {
             seed: number,
             length: 100 + number,

@@ -15,6 +15,7 @@ mod broker_fixture;
 mod broker_start;
 mod chaos;
 mod cli;
+mod crash_points;
 mod dashboard;
 mod destination_credentials;
 mod dry_run;

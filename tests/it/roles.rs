@@ -65,6 +65,15 @@ impl Site {
 
     /// Starts any of the programs.
     pub(crate) fn start(&self, program: &'static str, args: &[&str]) -> Role {
+        self.start_with(program, args, &[])
+    }
+
+    /// Runs a test of this program as a process of its own, which the variables tell what to do.
+    pub(crate) fn start_test(&self, name: &str, env: &[(&str, &str)]) -> Role {
+        self.start_with("test", &["--exact", name, "--nocapture"], env)
+    }
+
+    fn start_with(&self, program: &'static str, args: &[&str], env: &[(&str, &str)]) -> Role {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let path = |kind| {
             let name = format!("{number:03}-{program}.{kind}");
@@ -73,11 +82,13 @@ impl Site {
         let (out, log) = (path("out"), path("log"));
         // A test program that is killed must not leave them behind.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", executable(program)])
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(executable(program))
             .args(args)
             .env_clear()
             .env("HOME", self.home.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&log).unwrap())
@@ -101,11 +112,13 @@ impl Site {
     }
 }
 
-fn executable(program: &str) -> &'static str {
+fn executable(program: &str) -> PathBuf {
     match program {
-        "lister" => env!("CARGO_BIN_EXE_lister"),
-        "copier" => env!("CARGO_BIN_EXE_copier"),
-        "reporter" => env!("CARGO_BIN_EXE_reporter"),
+        "blobfleet" => env!("CARGO_BIN_EXE_blobfleet").into(),
+        "lister" => env!("CARGO_BIN_EXE_lister").into(),
+        "copier" => env!("CARGO_BIN_EXE_copier").into(),
+        "reporter" => env!("CARGO_BIN_EXE_reporter").into(),
+        "test" => std::env::current_exe().unwrap(),
         other => panic!("no program {other}"),
     }
 }
@@ -161,9 +174,9 @@ impl Role {
         }
     }
 
-    /// What the process has logged.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+    /// Whether the process has written this to stdout.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        fs::read_to_string(&self.out).unwrap().contains(text)
     }
 
     /// The last line of stdout, which is a summary.

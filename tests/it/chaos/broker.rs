@@ -57,7 +57,13 @@ impl Rabbit {
         let held = said.lines().filter_map(|line| {
             let mut fields = line.split('\t');
             let (name, prefetch, held) = (fields.next()?, fields.next()?, fields.next()?);
-            let port: u16 = name.split_once(" -> ")?.0.rsplit(':').next()?.parse().ok()?;
+            let port: u16 = name
+                .split_once(" -> ")?
+                .0
+                .rsplit(':')
+                .next()?
+                .parse()
+                .ok()?;
             let counts = ports.contains(&port) && prefetch == window.to_string();
             counts.then(|| held.parse::<u64>().unwrap())
         });

@@ -137,15 +137,18 @@ fn length(number: u64) -> u64 {
 }
 
 fn contents(objects: u64) -> BTreeMap<(String, String), Content> {
-    let places = BUCKETS.iter().flat_map(|(bucket, share)| {
-        (0..objects * share / 100).map(move |index| (*bucket, index))
-    });
+    let places = BUCKETS
+        .iter()
+        .flat_map(|(bucket, share)| (0..objects * share / 100).map(move |index| (*bucket, index)));
     let numbered = (0_u64..).zip(places);
     numbered
         .map(|(seed, (bucket, index))| {
             let key = format!("{:02x}/k{index:06}", index % 97);
             let length = length(seed);
-            ((bucket.to_owned(), key), Content::Generated { seed, length })
+            (
+                (bucket.to_owned(), key),
+                Content::Generated { seed, length },
+            )
         })
         .collect()
 }

@@ -86,7 +86,9 @@ impl<'a> Fleet<'a> {
     /// Nobody ends but by our hand.
     pub(super) fn must_be_alive(&mut self) {
         let several = self.copiers.iter_mut().chain(&mut self.listers);
-        several.chain(&mut self.reporter).for_each(Role::must_be_alive);
+        several
+            .chain(&mut self.reporter)
+            .for_each(Role::must_be_alive);
         if let Some(submitter) = &mut self.submitter
             && submitter.ended().is_some_and(|status| !status.success())
         {
@@ -110,7 +112,9 @@ impl<'a> Fleet<'a> {
         match victim {
             Victim::Copier => self.kill_copier(random),
             Victim::Lister => {
-                let lister = self.listers.remove(random.random_range(0..self.listers.len()));
+                let lister = self
+                    .listers
+                    .remove(random.random_range(0..self.listers.len()));
                 let cost = self.kill_lister(lister);
                 self.listers.push(self.lister());
                 cost
@@ -129,7 +133,9 @@ impl<'a> Fleet<'a> {
     /// What it held comes back, written or not. Half of them are killed at full speed: then they
     /// held two windows at most. The others are stopped first, and the broker is asked.
     fn kill_copier(&mut self, random: &mut StdRng) -> Cost {
-        let copier = self.copiers.remove(random.random_range(0..self.copiers.len()));
+        let copier = self
+            .copiers
+            .remove(random.random_range(0..self.copiers.len()));
         let window = self.scale.concurrency;
         let mut held = None;
         if random.random() {
@@ -164,7 +170,9 @@ impl<'a> Fleet<'a> {
         let unsent = Ledger::open_read_only(&self.site.ledger())
             .and_then(|ledger| ledger.outgoing())
             .unwrap_or_default();
-        let lists = unsent.iter().filter(|it| matches!(it.parcel, Parcel::List(_)));
+        let lists = unsent
+            .iter()
+            .filter(|it| matches!(it.parcel, Parcel::List(_)));
         let pages = lists.count() as u64;
         self.reporter = Some(self.site.reporter(&self.rabbit.url()));
         Cost { tasks: 0, pages }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
 use super::world::{PAGE, PAGES, World, removed_until, until};
-use super::{ALL_TASKS, FOLDED, IN_OUTBOX, Point, PUBLISHED, REPORTED, SOME_TASKS, WRITTEN};
+use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
 use crate::harness::Gate;
 use crate::roles::Role;
 
@@ -170,9 +170,7 @@ async fn killed_at(name: &str, changed: bool) -> World {
     let world = World::start().await;
     let folder = submitted(&world).await;
     let env = [(FOLDER, folder.to_str().unwrap()), (POINT, name)];
-    let mut child = world
-        .site
-        .start_test("crash_points::embedded::child", &env);
+    let mut child = world.site.start_test("crash_points::embedded::child", &env);
     until("the point is reached", async || {
         child.must_be_alive();
         child.has_said(REACHED)

@@ -9,7 +9,7 @@ use blobfleet::broker::{Broker, Queue};
 
 use super::proxy::Proxy;
 use super::world::{PAGE, PAGES, World, counted_until, removed_until, until};
-use super::{ALL_TASKS, FOLDED, IN_OUTBOX, Point, PUBLISHED, REPORTED, SOME_TASKS, WRITTEN};
+use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
 use crate::rabbitmq;
 use crate::roles::Role;
 

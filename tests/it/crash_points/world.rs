@@ -30,7 +30,9 @@ pub(super) struct World {
 }
 
 fn content(key: &str) -> Content {
-    let seed = key.bytes().fold(7, |seed: u64, byte| seed * 31 + u64::from(byte));
+    let seed = key
+        .bytes()
+        .fold(7, |seed: u64, byte| seed * 31 + u64::from(byte));
     Content::Generated { seed, length: 200 }
 }
 
@@ -124,11 +126,7 @@ impl World {
 }
 
 /// Objects listed where everything up to a key was listed before the change, the rest after it.
-pub(super) fn counted_until(
-    last: &str,
-    before: &BTreeSet<String>,
-    now: &BTreeSet<String>,
-) -> u64 {
+pub(super) fn counted_until(last: &str, before: &BTreeSet<String>, now: &BTreeSet<String>) -> u64 {
     let first = before.iter().filter(|key| key.as_str() <= last).count();
     let later = now.iter().filter(|key| key.as_str() > last).count();
     (first + later) as u64

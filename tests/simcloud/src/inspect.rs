@@ -245,7 +245,9 @@ impl SimCloud {
 
     /// Answers to ListObjectsV2 hold so many keys at most, as S3's may whatever was asked for.
     pub fn set_page_keys(&self, keys: usize) {
-        self.state.page_keys.store(keys.min(1000), Ordering::Relaxed);
+        self.state
+            .page_keys
+            .store(keys.min(1000), Ordering::Relaxed);
     }
 
     /// Changes how the clouds misbehave from now on.

@@ -120,8 +120,8 @@ impl Node {
         panic!("RabbitMQ did not start within {BOOT:?}:\n{console}");
     }
 
-    /// Runs `rabbitmqctl` on the node.
-    pub(crate) fn control(&self, arguments: &[&str]) {
+    /// Runs `rabbitmqctl` on the node; gives what it says.
+    pub(crate) fn control(&self, arguments: &[&str]) -> String {
         let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.name_in(&mut control);
         let output = control.args(arguments).output().unwrap();
@@ -130,6 +130,7 @@ impl Node {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn name_in(&self, command: &mut Command) {
@@ -169,8 +170,21 @@ fn free_port() -> u16 {
 
 /// The URL of the node that all tests of this run share; isolate with [`prefix`].
 pub(crate) fn url() -> String {
+    shared().url()
+}
+
+fn shared() -> &'static Node {
     static SHARED: OnceLock<Node> = OnceLock::new();
-    SHARED.get_or_init(Node::start).url()
+    SHARED.get_or_init(Node::start)
+}
+
+/// The URL of a new vhost of that node, for programs that take no prefix.
+pub(crate) fn vhost_url() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let vhost = format!("v{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    shared().control(&["add_vhost", &vhost]);
+    shared().control(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
+    shared().url().replace("%2f", &vhost)
 }
 
 /// A prefix for queue names that no other test uses.

@@ -1,6 +1,7 @@
 //! Looking into the clouds from a test, and interfering.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -221,6 +222,11 @@ impl SimCloud {
         self.state.counters.refusals(kind)
     }
 
+    /// Requests of one kind that were carried out without whoever asked being told.
+    pub fn lost_answers(&self, kind: OpKind) -> u64 {
+        self.state.counters.lost(kind)
+    }
+
     /// The latest refusals, oldest first, one line each.
     pub fn refusals(&self) -> Vec<String> {
         lock(&self.state.refused).iter().cloned().collect()
@@ -235,6 +241,13 @@ impl SimCloud {
     /// Takes the hook away.
     pub fn clear_hook(&self) {
         *lock(&self.state.hook) = None;
+    }
+
+    /// Answers to ListObjectsV2 hold so many keys at most, as S3's may whatever was asked for.
+    pub fn set_page_keys(&self, keys: usize) {
+        self.state
+            .page_keys
+            .store(keys.min(1000), Ordering::Relaxed);
     }
 
     /// Changes how the clouds misbehave from now on.

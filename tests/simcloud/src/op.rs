@@ -126,14 +126,22 @@ pub enum Action {
     Hold(Arc<Notify>),
 }
 
+impl Action {
+    /// Whether what was carried out is never told.
+    pub(crate) fn loses_the_answer(&self) -> bool {
+        matches!(self, Self::ResetAfter | Self::CutBody | Self::SilentAfter)
+    }
+}
+
 /// Called with each request.
 pub(crate) type Hook = Box<dyn FnMut(&Op) -> Action + Send>;
 
-/// Requests and refusals of each kind.
+/// Requests, refusals and lost answers of each kind.
 #[derive(Default)]
 pub(crate) struct Counters {
     requests: [AtomicU64; OpKind::ALL.len()],
     refusals: [AtomicU64; OpKind::ALL.len()],
+    lost: [AtomicU64; OpKind::ALL.len()],
 }
 
 impl Counters {
@@ -146,12 +154,20 @@ impl Counters {
         self.refusals[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_lost(&self, kind: OpKind) {
+        self.lost[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn requests(&self, kind: OpKind) -> u64 {
         self.requests[kind as usize].load(Ordering::Relaxed)
     }
 
     pub(crate) fn refusals(&self, kind: OpKind) -> u64 {
         self.refusals[kind as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lost(&self, kind: OpKind) -> u64 {
+        self.lost[kind as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -154,7 +154,13 @@ async fn attend(
         Action::Pass | Action::ResetAfter | Action::CutBody | Action::SilentAfter => {}
     }
     let mut response = match run.await {
-        Ok(response) => response,
+        Ok(response) => {
+            // Counted here, as whoever asked may be gone before the connection breaks.
+            if action.loses_the_answer() {
+                state.counters.count_lost(kind);
+            }
+            response
+        }
         Err(refusal) => refuse(state, parts, Some(kind), &refusal, kind.is_s3()),
     };
     match action {

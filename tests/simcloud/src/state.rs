@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::blob::store::{Stamp, Store as BlobStore};
 use crate::clock::{Clock, unix_millis};
@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) schedule: Mutex<Arc<Schedule>>,
     pub(crate) hook: Mutex<Option<Hook>>,
     pub(crate) refused: Mutex<VecDeque<String>>,
+    /// The most keys in a page of a listing.
+    pub(crate) page_keys: AtomicUsize,
     marks: AtomicU64,
 }
 
@@ -80,6 +82,7 @@ impl State {
             schedule: Mutex::new(Arc::new(schedule)),
             hook: Mutex::default(),
             refused: Mutex::default(),
+            page_keys: AtomicUsize::new(1000),
             marks: AtomicU64::new(1),
         }
     }

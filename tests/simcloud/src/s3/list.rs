@@ -15,12 +15,13 @@ use crate::object::Restore;
 use crate::query::{Query, encode_path};
 use crate::refusal::{Refusal, element};
 
-/// One page: keys in UTF-8 binary order, and groups of keys that share a part up to a delimiter.
+/// One page: keys in UTF-8 binary order, and groups of keys that share a part up to a delimiter;
+/// no more than `most` of both.
 pub(crate) fn page(
-    name: &str,
-    bucket: &Bucket,
+    (name, bucket): (&str, &Bucket),
     parts: &Parts,
     query: &Query,
+    most: usize,
 ) -> Result<Response<Body>, Refusal> {
     let asked = number(query, "max-keys", 1000, 0..=i32::MAX as usize)?;
     let prefix = query.get("prefix").unwrap_or_default();
@@ -34,7 +35,7 @@ pub(crate) fn page(
         }
     };
     let from = start(query, prefix)?;
-    let found = collect(bucket, prefix, delimiter, from, asked.min(1000));
+    let found = collect(bucket, prefix, delimiter, from, asked.min(most));
     let text = |text: &str| match url {
         true => encode_path(text).replace("%20", "+"),
         false => text.to_owned(),

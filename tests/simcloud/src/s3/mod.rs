@@ -12,6 +12,7 @@ mod tagging;
 mod versions;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -110,7 +111,10 @@ impl Request {
             OpKind::ListObjects if self.query.get("list-type") != Some("2") => {
                 Err(not_implemented("ListObjects of version 1"))
             }
-            OpKind::ListObjects => list::page(&self.address.bucket, bucket, parts, &self.query),
+            OpKind::ListObjects => {
+                let most = state.page_keys.load(Ordering::Relaxed);
+                list::page((&self.address.bucket, bucket), parts, &self.query, most)
+            }
             _ => {
                 let version = self.query.get("versionId");
                 let object = bucket.find(&self.address.key, version)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::azcopy_json::{self, Ending, LISTED};
 use super::output::Output;
@@ -20,6 +21,7 @@ use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::copier::Copier;
+use crate::expiry;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
@@ -147,6 +149,8 @@ impl Run {
         let stop_all = CancellationToken::new();
         let (board, following) = Board::follow(self.broker.clone(), stop_all.clone()).await?;
         let mut counting = self.count(&board, &stop_all);
+        let watching = expiry::watch(self.clients.clone(), self.metrics.clone());
+        let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
         let mut listing = tokio::spawn(self.lister(&board).run(stop_work.clone()));
         let mut copying = tokio::spawn(self.copier(&board).run(stop_work.clone()));
         let mut tick = tokio::time::interval(progress.interval());

@@ -25,7 +25,7 @@ use crate::expiry;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
-use crate::logging::open_job_log;
+use crate::logging::{job_log_broken, open_job_log};
 use crate::metrics::{Metrics, Role};
 use crate::pace::Pace;
 use crate::process::say;
@@ -153,6 +153,7 @@ impl Run {
         let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
         let mut listing = tokio::spawn(self.lister(&board).run(stop_work.clone()));
         let mut copying = tokio::spawn(self.copier(&board).run(stop_work.clone()));
+        let mut broken_log = None;
         let mut tick = tokio::time::interval(progress.interval());
         let mut watched = board.clone();
         let mut asked = pin!(state::cancel_asked(self.folder.clone()));
@@ -165,6 +166,10 @@ impl Run {
                 done = &mut counting => break stopped("reporter", done),
                 done = &mut listing => break stopped("lister", done),
                 done = &mut copying => break stopped("copier", done),
+                failure = job_log_broken() => {
+                    broken_log = Some(failure);
+                    break None;
+                }
                 _ = watched.changed() => {}
                 () = &mut asked => {
                     self.cancel().await?;
@@ -190,10 +195,15 @@ impl Run {
         }
         stopped("job log", following.await);
         let mut summary = self.summary().await?;
+        self.broker.close().await?;
         if summary.status == JobStatus::Running {
             summary.status = JobStatus::Interrupted;
+            return Ok((summary, failure.or(broken_log)));
         }
-        self.broker.close().await?;
+        // The job has ended all the same: there is nothing to be resumed.
+        if let Some(failure) = broken_log {
+            say(&failure.message);
+        }
         Ok((summary, failure))
     }
 

@@ -16,8 +16,9 @@ use super::output::Output;
 use super::progress::Progress;
 use super::state::{self, JobFolder};
 use super::wiring::Wiring;
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::broker::Broker;
+use crate::broker::embedded::FILE as QUEUE;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::copier::Copier;
@@ -31,7 +32,7 @@ use crate::pace::Pace;
 use crate::process::say;
 use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
-use crate::reporter::ledger::{EndingKind, Ledger};
+use crate::reporter::ledger::{self, EndingKind, Ledger};
 use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
 use crate::retry::RetryPolicy;
@@ -98,6 +99,7 @@ pub(super) async fn run(
         prompter: Prompter::of(spec.options.overwrite)?,
         spec,
     };
+    run.belong_together().await?;
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
     let mut progress = Progress::new(means.output.clone());
     progress.begin(&job, means.log)?;
@@ -139,6 +141,33 @@ struct Run {
 }
 
 impl Run {
+    /// Refuses a queue and a ledger of which one was lost: each would begin the job anew.
+    async fn belong_together(&self) -> Result<()> {
+        let in_charge = board::read(&*self.broker).await?.ledger;
+        let job = self.spec.id.clone();
+        let (id, begun) = self
+            .ledger
+            .with(move |ledger| {
+                let begun = ledger.book().jobs.contains_key(&job);
+                (ledger.id().to_owned(), begun)
+            })
+            .await?;
+        let lost = match in_charge {
+            Some(other) if other != id => ledger::FILE,
+            None if begun => QUEUE,
+            _ => return Ok(()),
+        };
+        let lost = self.folder.join(lost);
+        Err(Failure::stop(
+            Reason::LocalState,
+            format!(
+                "{} was lost or is another job's: restore it, or move its folder away and run \
+                 again to start the job anew",
+                lost.display()
+            ),
+        ))
+    }
+
     /// Works until the job has ended or something stops it; gives what it came to.
     async fn work(
         self,

@@ -7,6 +7,7 @@ mod jobs;
 mod lists;
 pub(crate) mod run;
 mod secrets;
+mod state;
 mod table;
 
 use std::time::Duration;

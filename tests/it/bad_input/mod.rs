@@ -5,6 +5,7 @@ mod disk;
 mod fleet;
 mod jobs;
 mod lists;
+mod messages;
 pub(crate) mod run;
 mod secrets;
 mod state;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 
@@ -11,6 +12,7 @@ use crate::copier::Containers;
 use crate::destination::auth::Auth;
 use crate::destination::client::Destination;
 use crate::destination::naming::Namespace;
+use crate::destination::sas::Sas;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::Transport;
@@ -42,6 +44,13 @@ impl Login {
             Some(given) => Auth::resolve(given, &self.env, http, clock),
             None => Auth::resolve(&DestinationUrl::parse(account)?, &self.env, http, clock),
         }
+    }
+
+    /// When the SAS ends that is used whatever the job, in seconds since 1970.
+    fn ends(&self) -> Option<i64> {
+        let given = self.given.as_ref().and_then(DestinationUrl::sas);
+        let found = || Sas::parse(&(self.env)("AZURE_STORAGE_SAS_TOKEN")?).ok();
+        given.cloned().or_else(found)?.expires()
     }
 }
 
@@ -125,7 +134,23 @@ impl Clients {
         }
     }
 
-    /// The wall clock.
+    /// When the credentials of source and destination end for good, in seconds since 1970; the
+    /// first of several. `None` where they do not end, or are renewed.
+    pub fn ends(&self) -> [Option<i64>; 2] {
+        let inner = &self.inner;
+        let source = inner.credentials.ends();
+        let since = |end: SystemTime| end.duration_since(SystemTime::UNIX_EPOCH);
+        let source = source.map(|end| since(end).map_or(1, |since| since.as_secs()));
+        let made = inner.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = made.values();
+        let destinations = made.filter_map(|clients| clients.destination.credential_ends());
+        [
+            source.map(|end| i64::try_from(end).unwrap_or(i64::MAX)),
+            destinations.chain(inner.login.ends()).min(),
+        ]
+    }
+
+    /// What they tell the time by.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }

@@ -26,6 +26,7 @@ pub mod command;
 pub mod config;
 pub mod copier;
 pub mod destination;
+mod expiry;
 pub mod failure;
 pub mod filter;
 pub mod http;

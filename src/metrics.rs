@@ -67,6 +67,8 @@ pub struct Metrics {
     pub relayed_bytes: IntCounter,
     /// Requests by service, operation and result.
     pub requests: IntCounterVec,
+    /// When credentials end, by side; 0 where they do not or are renewed.
+    pub credentials_expiry: IntGaugeVec,
     /// Duration of requests by service and operation.
     pub request_seconds: HistogramVec,
     /// Objects this copier is working on.
@@ -139,6 +141,11 @@ impl Metrics {
                 "requests to S3 and Blob",
                 &["service", "operation", "result"],
             )?,
+            credentials_expiry: gauges(
+                "credentials_expiry_timestamp_seconds",
+                "when credentials end that nothing renews, in seconds since 1970; 0 for never",
+                &["side"],
+            )?,
             request_seconds: HistogramVec::new(seconds, &["service", "operation"])?,
             in_flight_objects: in_flight,
             buckets_held: gauge(
@@ -195,6 +202,7 @@ impl Metrics {
             shown.push(Box::new(self.throttled.clone()));
             shown.push(Box::new(self.requests.clone()));
             shown.push(Box::new(self.request_seconds.clone()));
+            shown.push(Box::new(self.credentials_expiry.clone()));
         }
         shown
             .into_iter()
@@ -212,6 +220,7 @@ impl Metrics {
         for side in ["source", "destination"] {
             self.throttled.with_label_values(&[side]);
             self.in_flight_limit.with_label_values(&[side]);
+            self.credentials_expiry.with_label_values(&[side]);
         }
         for (service, operation) in OPERATIONS {
             self.request_seconds

@@ -27,10 +27,12 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
     }
     let mut fleet = Fleet::join(&cli.broker, Role::Copier).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
+    let clients = wiring.clients();
+    let _watching = fleet.watch_credentials(&clients);
     let copier = Copier {
         broker: fleet.broker.clone(),
         board: fleet.board.clone(),
-        clients: wiring.clients(),
+        clients,
         metrics: fleet.metrics.clone(),
         speed: cli.copy.speed.speed(env)?,
         retry: RetryPolicy::default(),

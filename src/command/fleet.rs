@@ -7,11 +7,14 @@ use axum::Router;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Board;
 use crate::broker::Broker;
 use crate::broker::amqp::{AmqpBroker, AmqpOptions};
+use crate::clients::Clients;
 use crate::config::BrokerArgs;
+use crate::expiry;
 use crate::failure::Result;
 use crate::metrics::{Metrics, Role};
 use crate::serve;
@@ -58,6 +61,12 @@ impl Fleet {
             serve::start(address, self.metrics.clone(), more, shutdown.clone()).await?;
         }
         Ok(())
+    }
+
+    /// Shows and says when credentials end, until the handle is dropped.
+    pub(super) fn watch_credentials(&self, clients: &Clients) -> AbortOnDropHandle<()> {
+        let watching = expiry::watch(clients.clone(), self.metrics.clone());
+        AbortOnDropHandle::new(tokio::spawn(watching))
     }
 
     /// Runs a role's work; the job log ending by a failure ends it too.

@@ -55,10 +55,12 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         Some(request) => Some(submit(&fleet, request, &wiring, cli.new).await?),
         None => None,
     };
+    let clients = wiring.clients();
+    let _watching = fleet.watch_credentials(&clients);
     let lister = Lister {
         broker: fleet.broker.clone(),
         board: fleet.board.clone(),
-        clients: wiring.clients(),
+        clients,
         metrics: fleet.metrics.clone(),
         concurrency: LIST_CONCURRENCY,
         low_mark: LOW_MARK,

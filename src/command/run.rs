@@ -9,26 +9,29 @@ use std::time::Duration;
 use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::azcopy_json::{self, Ending, LISTED};
 use super::output::Output;
 use super::progress::Progress;
 use super::state::{self, JobFolder};
 use super::wiring::Wiring;
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::broker::Broker;
+use crate::broker::embedded::FILE as QUEUE;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::copier::{Copier, Speed};
+use crate::expiry;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::lister::Lister;
-use crate::logging::open_job_log;
+use crate::logging::{job_log_broken, open_job_log};
 use crate::metrics::{Metrics, Role};
 use crate::process::say;
 use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
-use crate::reporter::ledger::{EndingKind, Ledger};
+use crate::reporter::ledger::{self, EndingKind, Ledger};
 use crate::reporter::summary::Summary;
 use crate::reporter::{LedgerHandle, Reporter};
 use crate::retry::RetryPolicy;
@@ -93,6 +96,7 @@ pub(super) async fn run(
         prompter: Prompter::of(spec.options.overwrite)?,
         spec,
     };
+    run.belong_together().await?;
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
     let mut progress = Progress::new(means.output.clone());
     progress.begin(&job, means.log)?;
@@ -133,6 +137,33 @@ struct Run {
 }
 
 impl Run {
+    /// Refuses a queue and a ledger of which one was lost: each would begin the job anew.
+    async fn belong_together(&self) -> Result<()> {
+        let in_charge = board::read(&*self.broker).await?.ledger;
+        let job = self.spec.id.clone();
+        let (id, begun) = self
+            .ledger
+            .with(move |ledger| {
+                let begun = ledger.book().jobs.contains_key(&job);
+                (ledger.id().to_owned(), begun)
+            })
+            .await?;
+        let lost = match in_charge {
+            Some(other) if other != id => ledger::FILE,
+            None if begun => QUEUE,
+            _ => return Ok(()),
+        };
+        let lost = self.folder.join(lost);
+        Err(Failure::stop(
+            Reason::LocalState,
+            format!(
+                "{} was lost or is another job's: restore it, or move its folder away and run \
+                 again to start the job anew",
+                lost.display()
+            ),
+        ))
+    }
+
     /// Works until the job has ended or something stops it; gives what it came to.
     async fn work(
         self,
@@ -143,8 +174,11 @@ impl Run {
         let stop_all = CancellationToken::new();
         let (board, following) = Board::follow(self.broker.clone(), stop_all.clone()).await?;
         let mut counting = self.count(&board, &stop_all);
+        let watching = expiry::watch(self.clients.clone(), self.metrics.clone());
+        let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
         let mut listing = tokio::spawn(self.lister(&board).run(stop_work.clone()));
         let mut copying = tokio::spawn(self.copier(&board).run(stop_work.clone()));
+        let mut broken_log = None;
         let mut tick = tokio::time::interval(progress.interval());
         let mut watched = board.clone();
         let mut asked = pin!(state::cancel_asked(self.folder.clone()));
@@ -157,6 +191,10 @@ impl Run {
                 done = &mut counting => break stopped("reporter", done),
                 done = &mut listing => break stopped("lister", done),
                 done = &mut copying => break stopped("copier", done),
+                failure = job_log_broken() => {
+                    broken_log = Some(failure);
+                    break None;
+                }
                 _ = watched.changed() => {}
                 () = &mut asked => {
                     self.cancel().await?;
@@ -182,10 +220,15 @@ impl Run {
         }
         stopped("job log", following.await);
         let mut summary = self.summary().await?;
+        self.broker.close().await?;
         if summary.status == JobStatus::Running {
             summary.status = JobStatus::Interrupted;
+            return Ok((summary, failure.or(broken_log)));
         }
-        self.broker.close().await?;
+        // The job has ended all the same: there is nothing to be resumed.
+        if let Some(failure) = broken_log {
+            say(&failure.message);
+        }
         Ok((summary, failure))
     }
 

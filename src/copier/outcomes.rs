@@ -1,6 +1,6 @@
 //! Publishes outcomes in batches and acknowledges their tasks once they are confirmed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +27,11 @@ const IN_FLIGHT: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Outcomes {
     sender: mpsc::Sender<Item>,
+    stopped: Stopped,
 }
+
+/// Why no outcome can be published any more, and nothing should be copied.
+type Stopped = Arc<OnceLock<Failure>>;
 
 #[derive(Debug)]
 struct Item {
@@ -45,7 +49,9 @@ impl Outcomes {
     /// Starts the publishing task; it ends when every handle is dropped and all is published.
     pub(super) fn start(broker: Arc<dyn Broker>) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(BATCH * IN_FLIGHT);
-        (Self { sender }, tokio::spawn(run(broker, receiver)))
+        let stopped = Stopped::default();
+        let publishing = tokio::spawn(run(broker, receiver, stopped.clone()));
+        (Self { sender, stopped }, publishing)
     }
 
     /// Reports an outcome; its delivery is acknowledged when the report is confirmed, and
@@ -81,12 +87,14 @@ impl Outcomes {
 
     async fn send(&self, item: Item) -> Result<()> {
         self.sender.send(item).await.map_err(|_closed| {
-            Failure::stop(Reason::Internal, "outcomes are not published any more")
+            self.stopped.get().cloned().unwrap_or_else(|| {
+                Failure::stop(Reason::Internal, "outcomes are not published any more")
+            })
         })
     }
 }
 
-async fn run(broker: Arc<dyn Broker>, mut receiver: mpsc::Receiver<Item>) {
+async fn run(broker: Arc<dyn Broker>, mut receiver: mpsc::Receiver<Item>, stopped: Stopped) {
     let mut publishing = tokio::task::JoinSet::new();
     while let Some(first) = receiver.recv().await {
         let mut batch = vec![first];
@@ -99,14 +107,18 @@ async fn run(broker: Arc<dyn Broker>, mut receiver: mpsc::Receiver<Item>) {
         while publishing.len() >= IN_FLIGHT {
             publishing.join_next().await;
         }
-        publishing.spawn(publish(broker.clone(), batch));
+        if stopped.get().is_some() {
+            // What is left is dropped unsettled, and whoever comes is told.
+            return;
+        }
+        publishing.spawn(publish(broker.clone(), batch, stopped.clone()));
     }
     while publishing.join_next().await.is_some() {}
 }
 
 /// Publishes one batch. Where the broker stays out of reach the deliveries are dropped unsettled:
 /// they come back, and their objects are copied again.
-async fn publish(broker: Arc<dyn Broker>, batch: Vec<Item>) {
+async fn publish(broker: Arc<dyn Broker>, batch: Vec<Item>, stopped: Stopped) {
     let (outcomes, settlements): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .map(|item| (item.outcome, item.settle))
@@ -124,6 +136,9 @@ async fn publish(broker: Arc<dyn Broker>, batch: Vec<Item>) {
         Err(failure) => return tracing::error!(%failure, "outcomes cannot be encoded"),
     };
     if let Err(failure) = confirmed(&*broker, message).await {
+        if failure.remedy == Remedy::Stop {
+            stopped.get_or_init(|| failure.clone());
+        }
         return tracing::error!(%failure, "outcomes are not published; objects will come back");
     }
     for settlement in settlements {

@@ -21,6 +21,7 @@ use crate::board::Board;
 use crate::broker::{Broker, Delivery, Queue};
 use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
+use crate::job::JobId;
 use crate::message::{Headers, ListTask, RangeFailed, Report};
 use crate::metrics::Metrics;
 use crate::process::DRAIN;
@@ -90,10 +91,7 @@ impl Lister {
         let task: ListTask = match delivery.message.decode() {
             Ok(task) => task,
             Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
-            Err(failure) => {
-                tracing::error!(%failure, "a list task cannot be read and is parked");
-                return settled(delivery.park(&failure.message).await);
-            }
+            Err(failure) => return self.unreadable(delivery, failure).await,
         };
         let known = timeout(UNKNOWN_JOB_WAIT, self.board.wait_for(&task.job)).await;
         let Ok(Some(job)) = known else {
@@ -139,17 +137,7 @@ impl Lister {
             }
             Decision::GiveUp => {
                 tracing::error!(job.id = %task.job, %failure, "a range cannot be listed");
-                let report = Report::RangeFailed(RangeFailed {
-                    job: task.job.clone(),
-                    list_task: task.id,
-                    reason: failure.reason,
-                    message: failure.message,
-                });
-                let headers = Headers {
-                    job: task.job.to_string(),
-                    ..Headers::default()
-                };
-                match publish::report(&*self.broker, headers, &report).await {
+                match self.give_up((task.job, task.id), failure).await {
                     Ok(()) => settled(delivery.ack().await),
                     Err(failure) => {
                         tracing::warn!(%failure, "the task will be delivered again");
@@ -158,6 +146,41 @@ impl Lister {
                 }
             }
         }
+    }
+
+    /// A body nobody can read is a named range all the same: it fails and is parked.
+    async fn unreadable(self, delivery: Delivery, failure: Failure) -> Result<()> {
+        let headers = &delivery.message.headers;
+        tracing::error!(
+            job.id = headers.job,
+            list_task = headers.list_task,
+            %failure,
+            "a list task cannot be read and is parked"
+        );
+        let named = (JobId::new(&headers.job), headers.list_task);
+        let why = failure.message.clone();
+        match self.give_up(named, failure).await {
+            Ok(()) => settled(delivery.park(&why).await),
+            Err(failure) => {
+                tracing::warn!(%failure, "the task will be delivered again");
+                Ok(())
+            }
+        }
+    }
+
+    /// Reports that a range cannot be listed.
+    async fn give_up(&self, (job, list_task): (JobId, u64), failure: Failure) -> Result<()> {
+        let headers = Headers {
+            job: job.to_string(),
+            ..Headers::default()
+        };
+        let report = Report::RangeFailed(RangeFailed {
+            job,
+            list_task,
+            reason: failure.reason,
+            message: failure.message,
+        });
+        publish::report(&*self.broker, headers, &report).await
     }
 }
 

@@ -1,23 +1,25 @@
 //! The log of the job that this process works on: everything that is logged, in a file.
 //!
-//! What is logged before the file is known is kept until then. A file that can be opened no more,
-//! or a disk that is full, does not end a job: it is said once, on stderr.
+//! What is logged before the file is known is kept until then. A file that can be written no more,
+//! because its disk is full above all, stops the job: it is resumed once there is space again.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::failure::{Failure, Reason, Result};
-use crate::process::say;
 
 /// What is kept until the file is known; what goes beyond is lost.
 const EARLY: usize = 256 * 1024;
 
 /// The one job log of this process.
 static LOG: Mutex<Sink> = Mutex::new(Sink::Off);
+/// Why it is written no more.
+static BROKEN: LazyLock<watch::Sender<Option<Failure>>> = LazyLock::new(watch::Sender::default);
 
 #[derive(Debug)]
 enum Sink {
@@ -33,8 +35,6 @@ enum Sink {
 struct Open {
     file: File,
     path: PathBuf,
-    /// A write has failed, and that was said.
-    failing: bool,
 }
 
 /// Keeps what is logged from now on for the job's log.
@@ -52,22 +52,33 @@ pub(crate) fn open(path: &Path, head: &str) -> Result<bool> {
     let Sink::Early(early) = &*sink else {
         return Ok(false);
     };
-    let file = begin(path, head, early).map_err(|error| {
-        Failure::stop(
-            Reason::LocalState,
-            format!(
-                "the job's log {} cannot be written: {error}: free some space, or choose another \
-                 folder with --log-location",
-                path.display()
-            ),
-        )
-    })?;
+    let file = begin(path, head, early).map_err(|error| unwritable(path, &error))?;
     *sink = Sink::Open(Open {
         file,
         path: path.to_owned(),
-        failing: false,
     });
     Ok(true)
+}
+
+/// Waits until the job's log cannot be written any more; gives why.
+pub(crate) async fn broken() -> Failure {
+    let mut broken = BROKEN.subscribe();
+    match broken.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(failure)) => failure.clone(),
+        // Its sender lives as long as the process.
+        _ => std::future::pending().await,
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::stop(
+        Reason::LocalState,
+        format!(
+            "the job's log {} cannot be written: {error}: free some space, or choose another \
+             folder with --log-location, and run again",
+            path.display()
+        ),
+    )
 }
 
 fn begin(path: &Path, head: &str, early: &[u8]) -> io::Result<File> {
@@ -98,34 +109,27 @@ impl<'a> MakeWriter<'a> for JobLog {
 
 impl Write for JobLog {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let trouble = match &mut *lock() {
-            Sink::Off => None,
+        match &mut *lock() {
+            Sink::Off => {}
             Sink::Early(early) => {
                 if early.len() + line.len() <= EARLY {
                     early.extend_from_slice(line);
                 }
-                None
             }
-            Sink::Open(open) => open.write(line),
-        };
-        // Not under the lock: this may be logged as well.
-        if let Some(trouble) = trouble {
-            say(&trouble);
+            Sink::Open(open) => {
+                if let Err(error) = open.file.write_all(line) {
+                    BROKEN.send_if_modified(|broken| {
+                        let first = broken.is_none();
+                        broken.get_or_insert_with(|| unwritable(&open.path, &error));
+                        first
+                    });
+                }
+            }
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl Open {
-    /// Gives what is to be said about it, once.
-    fn write(&mut self, line: &[u8]) -> Option<String> {
-        let error = self.file.write_all(line).err()?;
-        let first = !std::mem::replace(&mut self.failing, true);
-        let shown = self.path.display();
-        first.then(|| format!("the job's log {shown} is incomplete: {error}; the job goes on"))
     }
 }

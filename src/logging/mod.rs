@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-pub(crate) use job::open as open_job_log;
+pub(crate) use job::{broken as job_log_broken, open as open_job_log};
 
 use crate::failure::{Failure, Reason, Result};
 

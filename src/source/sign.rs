@@ -151,6 +151,7 @@ fn settings(location: SignatureLocation) -> SigningSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::source::credentials::Credentials;
 
     /// The key pair of AWS's own worked examples.
@@ -230,6 +231,30 @@ mod tests {
                 "{headers:?}"
             );
         }
+    }
+
+    /// AWS lets a URL live 7 days at most; one of temporary credentials is refused after their end.
+    #[tokio::test]
+    async fn a_presigned_url_never_outlives_its_credentials() {
+        let lifetime = async |life: Option<f64>, asked: u64| {
+            let end = life.map(|life| example_time() + Duration::from_secs_f64(life));
+            let keys = aws_credential_types::Credentials::new("A", "S", None, end, "test");
+            let credentials = Credentials::from_provider(keys, Clock::new(example_time));
+            let scope = Scope {
+                credentials: &credentials.current().await.unwrap().unwrap(),
+                region: "us-east-1",
+                now: example_time(),
+            };
+            let url = "https://b.s3.us-east-1.amazonaws.com/k";
+            let signed = scope.presign(url, Duration::from_secs(asked)).unwrap();
+            let query = signed.expose().split("X-Amz-Expires=").nth(1).unwrap();
+            query.split('&').next().unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!(lifetime(None, 900).await, 900);
+        assert_eq!(lifetime(None, 8 * 86_400).await, 7 * 86_400);
+        assert_eq!(lifetime(Some(3600.0), 900).await, 900);
+        assert_eq!(lifetime(Some(100.0), 900).await, 100);
+        assert_eq!(lifetime(Some(99.9), 900).await, 99, "rounded down");
     }
 
     #[tokio::test]

@@ -362,3 +362,96 @@ async fn nothing_is_connected_after_close() {
     let ended = timeout(SOON, consumer.next()).await.unwrap().unwrap_err();
     assert_eq!(ended.remedy, Remedy::Stop);
 }
+
+/// Names of the queues of a job that are there.
+async fn queues_of(options: &AmqpOptions) -> Vec<String> {
+    let mut names = vec![Queue::Copy(job()).name(), Queue::Again(job()).name()];
+    names.extend([1, 2, 5, 10].map(|seconds| format!("wait.{}.{seconds}", job())));
+    let url = rabbitmq::url();
+    let connection = Connection::connect(&url, ConnectionProperties::default());
+    let connection = connection.await.unwrap();
+    let mut found = Vec::new();
+    for name in names {
+        // A channel each: one is closed by asking for a queue that is not there.
+        let channel = connection.create_channel().await.unwrap();
+        let passive = QueueDeclareOptions::default().passive();
+        let full = format!("{}{name}", options.prefix);
+        let asked = channel.queue_declare(full.as_str().into(), passive, FieldTable::default());
+        found.extend(asked.await.is_ok().then_some(name));
+    }
+    found
+}
+
+/// Copiers put messages back just as the job is removed; none of its delay queues is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_delay_queue_outlives_its_job() {
+    let (mut late, mut early) = (0, 0);
+    for round in 0..20_u64 {
+        let options = AmqpOptions {
+            sweep: Duration::from_secs(3600),
+            ..options()
+        };
+        let url = rabbitmq::url();
+        let copier = AmqpBroker::connect(&url, options.clone()).await.unwrap();
+        let reporter = AmqpBroker::connect(&url, options.clone()).await.unwrap();
+        reporter.declare_job(&job()).await.unwrap();
+        let again = Queue::Again(job());
+        reporter.publish(&again, messages(0..1)).await.unwrap();
+        let mut consumer = copier.consume(&again, 4).await.unwrap();
+        let delivery = next(&mut consumer).await;
+        let removing = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(round)).await;
+            reporter.delete_job(&job()).await.unwrap();
+            reporter
+        });
+        let wait = Duration::from_secs([1, 2, 5, 10][round as usize % 4]);
+        match delivery.again(message(1), wait).await {
+            Ok(()) => early += 1,
+            Err(_) => late += 1,
+        }
+        let reporter = removing.await.unwrap();
+        assert_eq!(queues_of(&options).await, [""; 0], "round {round}");
+        drop((consumer, copier, reporter));
+    }
+    assert!(late > 0, "{early} came before the removal");
+}
+
+/// A copier that joins a job just as it ends makes its queues anew; they go all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_made_again_after_the_end_of_a_job_are_swept() {
+    let options = AmqpOptions {
+        sweep: Duration::from_secs(1),
+        ..options()
+    };
+    let url = rabbitmq::url();
+    let reporter = AmqpBroker::connect(&url, options.clone()).await.unwrap();
+    let copier = AmqpBroker::connect(&url, options.clone()).await.unwrap();
+    reporter.declare_job(&job()).await.unwrap();
+    reporter.delete_job(&job()).await.unwrap();
+    copier.declare_job(&job()).await.unwrap();
+    assert_eq!(queues_of(&options).await.len(), 2);
+    let gone = async {
+        while !queues_of(&options).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(SOON, gone).await.unwrap();
+
+    // One that begins again at the reporter itself is kept.
+    reporter.declare_job(&job()).await.unwrap();
+    reporter.delete_job(&job()).await.unwrap();
+    reporter.declare_job(&job()).await.unwrap();
+    reporter
+        .publish(&Queue::Copy(job()), messages(0..1))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kept = drain(&*reporter, &Queue::Copy(job()), 1).await;
+    assert_eq!(kept, messages(0..1));
+
+    // Whoever leaves within the minute looks once more before.
+    reporter.delete_job(&job()).await.unwrap();
+    copier.declare_job(&job()).await.unwrap();
+    reporter.close().await.unwrap();
+    assert_eq!(queues_of(&options).await, [""; 0]);
+}

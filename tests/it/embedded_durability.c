@@ -1,5 +1,6 @@
 /* Preloaded into a child process: journals what it does to the files of one folder, so that a test
- * can rebuild them as a loss of power would leave them. With a flag file it plays a full disk.
+ * can rebuild them as a loss of power would leave them. With a flag file it plays a full disk, for
+ * those files whose path holds what is in the flag file.
  *
  * A record is {op, path length, offset, length} and then path and data:
  * C created, W written, T truncated, S synced, U unlinked, O said on standard output. */
@@ -70,7 +71,16 @@ static const char *of(int fd, char *buffer, size_t size) {
     return below(buffer);
 }
 
-static int is_full(void) { return full[0] && !syscall(SYS_access, full, F_OK); }
+static int is_full(const char *path) {
+    char part[256];
+    if (!full[0]) return 0;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, full, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) return 0;
+    ssize_t length = syscall(SYS_read, fd, part, sizeof part - 1);
+    syscall(SYS_close, fd);
+    part[length > 0 ? length : 0] = 0;
+    return strstr(path, part) != NULL;
+}
 
 static ssize_t written(int fd, const void *data, size_t length, off_t offset, int positioned) {
     char buffer[4096];
@@ -82,7 +92,7 @@ static ssize_t written(int fd, const void *data, size_t length, off_t offset, in
         pthread_mutex_unlock(&mutex);
         return done;
     }
-    if (path && is_full()) {
+    if (path && is_full(path)) {
         errno = ENOSPC;
         return -1;
     }

@@ -159,7 +159,8 @@ async fn found_in(dir: &Path) -> (BTreeMap<u32, usize>, Vec<u32>) {
     )
 }
 
-fn shim() -> &'static Path {
+/// The library, built once.
+pub(crate) fn shim() -> &'static Path {
     static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = BUILT.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();

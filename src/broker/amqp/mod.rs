@@ -16,11 +16,13 @@ mod publisher;
 mod topology;
 mod trouble;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::address::Address;
@@ -39,6 +41,9 @@ use crate::message::Envelope;
 /// Between two attempts to write to a job log that is just being made.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the last look for leftovers of ended jobs may take.
+const LAST_SWEEP: Duration = Duration::from_secs(3);
+
 /// How to use a RabbitMQ.
 #[derive(Clone, Debug)]
 pub struct AmqpOptions {
@@ -56,6 +61,9 @@ pub struct AmqpOptions {
     /// that is killed in between comes back with the queue empty, whatever it had confirmed
     /// (rabbitmq-server issue 15725; seen on 3.10.8).
     pub settle: Duration,
+    /// How long after a job's removal it is removed once more: a copier that was just joining it
+    /// may have made some of its queues anew.
+    pub sweep: Duration,
     /// Put before every queue name, so that several fleets can share a vhost.
     pub prefix: String,
 }
@@ -68,6 +76,7 @@ impl Default for AmqpOptions {
             copy_bound: COPY_BOUND,
             deadline: Duration::from_secs(30),
             settle: Duration::from_millis(3500),
+            sweep: Duration::from_secs(60),
             prefix: String::new(),
         }
     }
@@ -87,6 +96,9 @@ struct Core {
     topology: Topology,
     /// Channels of consumers that have ended.
     lingering: TaskTracker,
+    /// Jobs that were removed and will be once more.
+    removed: Mutex<HashSet<JobId>>,
+    sweep: Duration,
 }
 
 impl AmqpBroker {
@@ -104,6 +116,8 @@ impl AmqpBroker {
             consuming: link("consume"),
             topology: Topology::new(&options),
             lingering: TaskTracker::new(),
+            removed: Mutex::default(),
+            sweep: options.sweep,
         };
         let seconds = options.wait.as_secs();
         core.consuming
@@ -177,9 +191,31 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Removes again what is left of a job, unless it has begun again.
+    async fn sweep(&self, job: &JobId) {
+        let mut removed = self.removed.lock().await;
+        if !removed.remove(job) {
+            return;
+        }
+        if let Err(failure) = self.topology.delete_job(&self.consuming, job).await {
+            tracing::debug!(job.id = %job, %failure, "queues of an ended job may be left");
+        }
+    }
+}
+
+async fn sweep_later(core: Weak<Core>, job: JobId, after: Duration) {
+    sleep(after).await;
+    if let Some(core) = core.upgrade() {
+        core.sweep(&job).await;
+    }
+}
+
 #[async_trait]
 impl Broker for AmqpBroker {
     async fn declare_job(&self, job: &JobId) -> Result<()> {
+        // A job that begins again is not swept away; whoever sweeps holds the lock.
+        self.core.removed.lock().await.remove(job);
         let Core {
             topology,
             consuming,
@@ -189,12 +225,22 @@ impl Broker for AmqpBroker {
     }
 
     async fn delete_job(&self, job: &JobId) -> Result<()> {
+        let mut removed = self.core.removed.lock().await;
         let Core {
             topology,
             consuming,
+            sweep,
             ..
         } = &*self.core;
-        topology.delete_job(consuming, job).await
+        topology.delete_job(consuming, job).await?;
+        if removed.insert(job.clone()) {
+            drop(tokio::spawn(sweep_later(
+                Arc::downgrade(&self.core),
+                job.clone(),
+                *sweep,
+            )));
+        }
+        Ok(())
     }
 
     async fn publish(&self, queue: &Queue, messages: Vec<Envelope>) -> Result<(), PublishFailure> {
@@ -249,6 +295,14 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) -> Result<()> {
+        let removed: Vec<_> = self.core.removed.lock().await.iter().cloned().collect();
+        let sweep = async {
+            for job in removed {
+                self.core.sweep(&job).await;
+            }
+        };
+        // A broker that is away does not hold up the end of the program.
+        timeout(LAST_SWEEP, sweep).await.ok();
         self.core.lingering.close();
         self.core.lingering.wait().await;
         self.core.publisher.close().await;

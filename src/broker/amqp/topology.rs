@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lapin::Channel;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::sleep;
@@ -104,6 +105,9 @@ impl Topology {
     }
 
     /// Sees to it that the delay queue exists and gives its name.
+    ///
+    /// Its home is looked for before and after: the job may end in between. As a job's removal
+    /// begins with the home, one of the two sides sees the other's doing.
     pub(super) async fn declare_wait(
         &self,
         link: &Link,
@@ -122,6 +126,14 @@ impl Topology {
         table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
         dead_letter_to(&mut table, &home);
         declare(link, &name, table).await?;
+        match passive(link, &home).await {
+            Err(failure) if failure.remedy == Remedy::GiveUp => {
+                let channel = link.channel().await?;
+                delete(link, &channel, &name).await?;
+                return Err(failure);
+            }
+            found => drop(found?),
+        }
         // Perhaps another process made it a moment ago.
         sleep(self.settle).await;
         self.lock().insert(name.clone());
@@ -135,17 +147,15 @@ impl Topology {
 
     pub(super) async fn delete_job(&self, link: &Link, job: &JobId) -> Result<()> {
         let again = Queue::Again(job.clone());
-        let mut names = vec![self.name(&Queue::Copy(job.clone()))?];
+        // The home of the delay queues first: see `declare_wait`.
+        let mut names = vec![self.name(&again)?, self.name(&Queue::Copy(job.clone()))?];
         for seconds in WAITS {
             names.push(self.wait_queue(&again, Duration::from_secs(seconds))?.0);
         }
-        names.push(self.name(&again)?);
         let channel = link.channel().await?;
         for name in names {
             self.forget(&name);
-            let options = QueueDeleteOptions::default();
-            let delete = channel.queue_delete(name.as_str().into(), options);
-            answer(&link.address, "to delete a queue", delete).await?;
+            delete(link, &channel, &name).await?;
         }
         Ok(())
     }
@@ -214,6 +224,13 @@ async fn declare(link: &Link, name: &str, arguments: FieldTable) -> Result<()> {
             .map_err(|_| declare_failure(&link.address, name, &error)),
         Err(error) => Err(declare_failure(&link.address, name, &error)),
     }
+}
+
+async fn delete(link: &Link, channel: &Channel, name: &str) -> Result<()> {
+    let delete = channel.queue_delete(name.into(), QueueDeleteOptions::default());
+    answer(&link.address, "to delete a queue", delete)
+        .await
+        .map(drop)
 }
 
 async fn exists(link: &Link, name: &str) -> Result<bool> {

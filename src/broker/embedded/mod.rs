@@ -39,6 +39,9 @@ use crate::message::Envelope;
 /// Messages a copy queue holds before it refuses more, unless told otherwise.
 pub const COPY_BOUND: u64 = 100_000;
 
+/// The file's name within its folder.
+pub const FILE: &str = "queue.db";
+
 /// Records of the log read at once.
 const LOG_BATCH: usize = 500;
 
@@ -68,7 +71,7 @@ impl EmbeddedBroker {
             store,
             queues,
             next_seq,
-        } = Store::open(&dir.join("queue.db"))?;
+        } = Store::open(&dir.join(FILE))?;
         sync_folder(dir)?;
         let state = State::new(queues);
         Ok(Arc::new(Self {

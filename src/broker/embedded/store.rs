@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::state::Row;
@@ -74,8 +75,9 @@ impl Store {
     pub(super) fn open(path: &Path) -> Result<Opened> {
         let fail = |error| failure(path, &error);
         let mut connection = Connection::open(path).map_err(fail)?;
-        configure(&connection).map_err(fail)?;
+        begin(&connection).map_err(fail)?;
         check_version(path, &connection)?;
+        configure(&connection).map_err(fail)?;
         let (queues, next_seq) = prepare(&mut connection).map_err(fail)?;
         let store = Self {
             connection,
@@ -271,9 +273,16 @@ pub(super) mod sql {
     }
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+/// As far as a file may be touched that is perhaps not ours.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
     // Exclusive before WAL: then the index of the log lives in memory, not in a shared file.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Pages of 4 KiB: the log is copied back every 8 MiB and is cut to 32 MiB after a burst.

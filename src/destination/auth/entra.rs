@@ -85,6 +85,11 @@ impl Entra {
         self.cache.get(now, || self.fetch(now)).await
     }
 
+    /// When the token ends, where nothing renews it.
+    pub(super) fn ends(&self) -> Option<i64> {
+        self.cache.ends(self.clock.unix_seconds())
+    }
+
     pub(super) fn forget(&self, refused: &HeaderValue) {
         self.cache.forget(refused);
     }

@@ -126,6 +126,16 @@ impl Auth {
         }
     }
 
+    /// Seconds since 1970 at which it ends for good; `None` where it does not, says nothing of it,
+    /// or is being renewed.
+    pub fn ends(&self) -> Option<i64> {
+        match &self.credential {
+            Credential::Sas(sas) => sas.expires(),
+            Credential::SharedKey(_) => None,
+            Credential::Entra(entra) => entra.ends(),
+        }
+    }
+
     pub(super) fn is_sas(&self) -> bool {
         matches!(self.credential, Credential::Sas(_))
     }
@@ -163,9 +173,18 @@ impl Auth {
         }
     }
 
+    /// Stops where the credential has ended by its own account.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.credential {
+            Credential::Sas(sas) => sas
+                .check(self.clock.unix_seconds())
+                .map_err(|failure| Failure::stop(Reason::DestinationDenied, failure.message)),
+            Credential::SharedKey(_) | Credential::Entra(_) => Ok(()),
+        }
+    }
+
     fn append(&self, sas: &Sas, request: &mut reqwest::Request) -> Result<()> {
-        sas.check(self.clock.unix_seconds())
-            .map_err(|failure| Failure::stop(Reason::DestinationDenied, failure.message))?;
+        self.check()?;
         let url = request.url_mut();
         let query = match url.query() {
             Some(query) if !query.is_empty() => format!("{query}&{}", sas.expose()),

@@ -1,6 +1,7 @@
 //! A token kept until shortly before its end, and renewed by one caller while the others go on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use http::HeaderValue;
@@ -13,6 +14,9 @@ const EARLY: i64 = 300;
 
 /// Seconds between attempts to renew a token that is still good.
 const BACK_OFF: i64 = 30;
+
+/// Seconds after which a failure that nobody has repeated says nothing any more.
+const STALE: i64 = 300;
 
 /// A bearer token with its life, in seconds since 1970.
 #[derive(Clone)]
@@ -61,6 +65,8 @@ impl fmt::Debug for Token {
 pub(super) struct TokenCache {
     current: RwLock<Option<Token>>,
     renewing: tokio::sync::Mutex<NotBefore>,
+    /// When the last renewal failed; 0 where it did not.
+    failed: AtomicI64,
 }
 
 /// A failed renewal of a token that is still good is not tried again before this time.
@@ -84,14 +90,26 @@ impl TokenCache {
             if let Some(token) = self.current().filter(|token| now < token.renew_at()) {
                 return Ok(token.value);
             }
-            return Ok(self.keep(fetch().await?));
+            return match fetch().await {
+                Ok(token) => Ok(self.keep(token)),
+                Err(failure) => {
+                    self.failed.store(now, Ordering::Relaxed);
+                    Err(failure)
+                }
+            };
         };
         match self.renewing.try_lock() {
             Ok(not_before) if now < not_before.0 => Ok(good.value),
             Ok(mut not_before) => match fetch().await {
                 Ok(token) => Ok(self.keep(token)),
                 Err(failure) => {
-                    tracing::warn!(%failure, "cannot renew the token yet; the old one is still good");
+                    let left = good.expires.saturating_sub(now);
+                    tracing::warn!(
+                        %failure,
+                        seconds_left = left,
+                        "cannot renew the token yet; the old one is still good"
+                    );
+                    self.failed.store(now, Ordering::Relaxed);
                     not_before.0 = now.saturating_add(BACK_OFF);
                     Ok(good.value)
                 }
@@ -111,6 +129,15 @@ impl TokenCache {
         }
     }
 
+    /// When the token ends, where renewing it has just failed.
+    pub(super) fn ends(&self, now: i64) -> Option<i64> {
+        let failed = self.failed.load(Ordering::Relaxed);
+        let failing = failed != 0 && now < failed.saturating_add(STALE);
+        self.current()
+            .filter(|_| failing)
+            .map(|token| token.expires)
+    }
+
     fn current(&self) -> Option<Token> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
@@ -118,6 +145,7 @@ impl TokenCache {
 
     fn keep(&self, token: Token) -> HeaderValue {
         let value = token.value.clone();
+        self.failed.store(0, Ordering::Relaxed);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
         value
     }
@@ -183,6 +211,22 @@ mod tests {
         assert_eq!(cache.get(3430, fail).await.unwrap(), "Bearer old");
         assert_eq!(tried.get(), 2);
         assert!(cache.get(3600, fail).await.is_err(), "its end is its end");
+    }
+
+    #[tokio::test]
+    async fn its_end_is_told_only_while_nothing_renews_it() {
+        let cache = TokenCache::default();
+        let good = |at| async move { Ok(token(&format!("t{at}"), at, at + 3600)) };
+        cache.get(10, || good(10)).await.unwrap();
+        assert_eq!(cache.ends(3400), None, "it will be renewed");
+        let fail = || async { Err(down()) };
+        cache.get(3400, fail).await.unwrap();
+        assert_eq!(cache.ends(3401), Some(3610));
+        assert_eq!(cache.ends(3700), None, "nobody has asked since");
+        cache.get(3650, fail).await.unwrap_err();
+        assert_eq!(cache.ends(3651), Some(3610), "it has ended");
+        cache.get(3660, || good(3660)).await.unwrap();
+        assert_eq!(cache.ends(3661), None);
     }
 
     #[tokio::test]

@@ -79,6 +79,11 @@ impl Destination {
         })
     }
 
+    /// When its credential ends: see [`Auth::ends`].
+    pub fn credential_ends(&self) -> Option<i64> {
+        self.auth.ends()
+    }
+
     /// Whether a container exists.
     ///
     /// # Errors
@@ -284,6 +289,11 @@ impl Destination {
                     if !renewed {
                         return Err(error);
                     }
+                }
+                // A SAS may have ended on the way; Azure does not say so by its code.
+                Err(error) if error.status == Some(403) => {
+                    self.auth.check()?;
+                    return Err(error);
                 }
                 other => return other,
             }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::failed;
 use crate::failure::{Failure, Reason, Result};
@@ -48,12 +49,16 @@ const STEPS: [(i64, &str); 1] = [(1, "ALTER TABLE ending ADD COLUMN root INTEGER
 /// Sets the connection up, makes the tables of a new file and brings an older one up to date;
 /// gives the version.
 pub(super) fn prepare(db: &Connection) -> Result<i64> {
+    db.busy_timeout(PATIENCE).map_err(failed)?;
+    // Before anything is written: a file of a newer version is left as it is.
+    let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    db.set_db_config(keep, true).map_err(failed)?;
+    let version = version(db)?;
+    db.set_db_config(keep, false).map_err(failed)?;
     db.pragma_update(None, "journal_mode", "WAL")
         .map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL")
         .map_err(failed)?;
-    db.busy_timeout(PATIENCE).map_err(failed)?;
-    let version = version(db)?;
     let steps: String = match version {
         0 => TABLES.to_owned(),
         VERSION => return Ok(VERSION),

@@ -13,6 +13,11 @@ const LONGEST_MARGIN: Duration = Duration::from_secs(5 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest pause between two tries, working credentials or none.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+/// A failure that nobody has repeated for so long says nothing of today.
+const STALE: Duration = Duration::from_secs(5 * 60);
+/// So often the source may give the same credentials again before they count as not renewed: the
+/// next ones may be a little late.
+const REPETITIONS: u32 = 2;
 
 /// What is held, and when to look again.
 #[derive(Debug, Default)]
@@ -26,6 +31,8 @@ struct Held {
     snapshot: Snapshot,
     renew_at: Option<SystemTime>,
     rejected: bool,
+    /// How often the source gave just these again.
+    repeated: u32,
 }
 
 #[derive(Debug)]
@@ -67,21 +74,27 @@ impl Cache {
     /// Takes what was fetched.
     ///
     /// # Errors
-    /// These are the very credentials that the service rejected as expired.
+    /// These are the very credentials that the service rejected as expired, or have ended.
     pub(super) fn store(&mut self, fresh: Snapshot, now: SystemTime) -> Result<(), Failure> {
         let before = self
             .held
             .as_ref()
             .filter(|held| held.snapshot.same_keys(&fresh));
-        if before.is_some_and(|held| held.rejected) {
-            let failure = super::expired(fresh.expires());
-            self.fail(failure.clone(), now);
+        let ended = fresh.expires().is_some_and(|end| end <= now);
+        if ended || before.is_some_and(|held| held.rejected) {
+            let failure = super::expired(&fresh);
+            let failure = self.fail(failure, now);
             return Err(failure);
         }
-        let repeated = before.is_some();
-        let renew_at = fresh.expires().map(|end| {
+        let no_later = |held: &&Held| fresh.expires() <= held.snapshot.expires();
+        let repeated = before
+            .filter(no_later)
+            .map_or(0, |held| held.repeated.saturating_add(1));
+        let again = before.is_some();
+        let end = fresh.expires().filter(|_| !fresh.is_unchanging());
+        let renew_at = end.map(|end| {
             let left = end.duration_since(now).unwrap_or_default();
-            if repeated {
+            if again {
                 now + pause(left)
             } else {
                 end.checked_sub(LONGEST_MARGIN.min(left / 4)).unwrap_or(now)
@@ -92,17 +105,32 @@ impl Cache {
             snapshot: fresh,
             renew_at,
             rejected: false,
+            repeated,
         });
         Ok(())
     }
 
-    /// Notes that fetching failed; says what to tell a caller who has no credentials.
-    pub(super) fn fail(&mut self, mut failure: Failure, now: SystemTime) -> Failure {
-        let left = self
-            .usable(now)
+    /// When what is held ends, where nothing renews it.
+    pub(super) fn ends(&self, now: SystemTime) -> Option<SystemTime> {
+        let held = self.held.as_ref()?;
+        let failed = self.failed.as_ref();
+        let failing = failed.is_some_and(|failed| now < failed.until + STALE);
+        let fruitless = held.repeated >= REPETITIONS;
+        let end = held.snapshot.expires()?;
+        (held.snapshot.is_unchanging() || failing || fruitless).then_some(end)
+    }
+
+    /// How long what is held can still be used.
+    pub(super) fn left(&self, now: SystemTime) -> Duration {
+        self.usable(now)
             .and_then(|held| held.snapshot.expires())
             .and_then(|end| end.duration_since(now).ok())
-            .unwrap_or_default();
+            .unwrap_or_default()
+    }
+
+    /// Notes that fetching failed; says what to tell a caller who has no credentials.
+    pub(super) fn fail(&mut self, mut failure: Failure, now: SystemTime) -> Failure {
+        let left = self.left(now);
         // What worked once may work again; what never did is for the user to set right.
         if self.held.is_some() && failure.remedy == Remedy::Stop && !self.rejected_for_good() {
             failure.remedy = Remedy::Retry;
@@ -129,11 +157,12 @@ impl Cache {
             .filter(|held| !held.rejected && held.snapshot.expires().is_none_or(|end| now < end))
     }
 
-    /// Rejected, and without an end: nothing will renew them by itself.
+    /// Unchanging, or rejected and without an end: nothing will renew them by itself.
     fn rejected_for_good(&self) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| held.rejected && held.snapshot.expires().is_none())
+        self.held.as_ref().is_some_and(|held| {
+            let snapshot = &held.snapshot;
+            snapshot.is_unchanging() || (held.rejected && snapshot.expires().is_none())
+        })
     }
 }
 

@@ -57,6 +57,10 @@ struct Signer {
     identity: Identity,
 }
 
+/// Marks keys whose source will never give others.
+#[derive(Clone, Copy, Debug)]
+struct Unchanging;
+
 impl Credentials {
     /// No credentials: requests go unsigned, for public buckets (`--s3-anonymous`).
     pub fn anonymous() -> Self {
@@ -113,6 +117,15 @@ impl Credentials {
         }
     }
 
+    /// When these end for good; `None` where they do not, say nothing of it, or are being renewed.
+    pub fn ends(&self) -> Option<SystemTime> {
+        match &self.0 {
+            Origin::Anonymous => None,
+            Origin::Fixed(snapshot) => snapshot.expires(),
+            Origin::Renewed(renewed) => renewed.read().ends(renewed.clock.now()),
+        }
+    }
+
     /// Is every request unsigned?
     pub fn is_anonymous(&self) -> bool {
         matches!(self.0, Origin::Anonymous)
@@ -160,7 +173,12 @@ impl Renewed {
             Err(failure) => {
                 let failure = cache.fail(failure, now);
                 if failure.remedy == Remedy::Retry {
-                    tracing::warn!(error = %failure, "AWS credentials could not be renewed");
+                    let left = cache.left(now).as_secs();
+                    tracing::warn!(
+                        error = %failure,
+                        seconds_left = left,
+                        "AWS credentials could not be renewed"
+                    );
                 }
                 Err(failure)
             }
@@ -168,11 +186,11 @@ impl Renewed {
     }
 
     fn decide(&self) -> Decision {
-        let now = self.clock.now();
-        self.cache
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .decide(now)
+        self.read().decide(self.clock.now())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Cache> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Cache> {
@@ -194,6 +212,11 @@ impl Snapshot {
     /// When these end; `None` where they say nothing of it.
     pub fn expires(&self) -> Option<SystemTime> {
         self.0.keys.expiry()
+    }
+
+    /// Will their source never give others?
+    fn is_unchanging(&self) -> bool {
+        self.0.keys.get_property::<Unchanging>().is_some()
     }
 
     /// The access key's id: not secret by itself, but it stays out of logs too.
@@ -229,14 +252,14 @@ impl Snapshot {
     }
 }
 
-/// Credentials that the service calls expired, and that come back unchanged.
-fn expired(expires: Option<SystemTime>) -> Failure {
+/// Credentials that have ended, or that the service calls expired, and that come back unchanged.
+fn expired(snapshot: &Snapshot) -> Failure {
     let message = "AWS credentials have expired: renew the session (aws sso login, or new \
                    AWS_SESSION_TOKEN) and start again";
-    match expires {
-        Some(_) => Failure::retry(Reason::SourceDenied, message),
-        None => Failure::stop(Reason::SourceDenied, message),
+    if snapshot.expires().is_none() || snapshot.is_unchanging() {
+        return Failure::stop(Reason::SourceDenied, message);
     }
+    Failure::retry(Reason::SourceDenied, message)
 }
 
 /// Why the chain gave nothing, in one line.

@@ -169,6 +169,74 @@ async fn credentials_that_come_back_unchanged_are_asked_for_sparingly() {
     assert_eq!(rig.fetches(), asked);
 }
 
+fn end_in(seconds: u64) -> Option<SystemTime> {
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(START + seconds))
+}
+
+#[tokio::test]
+async fn their_end_is_told_only_while_nothing_renews_them() {
+    let rig = Rig::default();
+    let credentials = rig.credentials(Some(3600), true);
+    assert_eq!(credentials.ends(), None);
+    key(&credentials).await;
+    assert_eq!(credentials.ends(), None, "they will be renewed");
+    rig.break_with(Some(|| CredentialsError::provider_error("STS is down")));
+    rig.at(3400);
+    key(&credentials).await;
+    assert_eq!(credentials.ends(), end_in(3600));
+    rig.at(3590);
+    assert_eq!(
+        credentials.ends(),
+        end_in(3600),
+        "nobody has renewed them since"
+    );
+    rig.at(3800);
+    assert_eq!(credentials.ends(), None, "nobody has asked for long");
+    rig.break_with(None);
+    key(&credentials).await;
+    assert_eq!(credentials.ends(), None);
+    assert_eq!(rig.credentials(None, true).ends(), None);
+    assert_eq!(Credentials::anonymous().ends(), None);
+}
+
+/// A source that gives the same again and again, as a process does that asks for nothing itself.
+#[tokio::test]
+async fn credentials_that_come_back_unchanged_have_an_end() {
+    let rig = Rig::default();
+    let (clock, end) = (rig.clock(), end_in(1000));
+    let keys = Keys::new("K", "s", None, end, "test");
+    let credentials = Credentials::from_provider(keys, clock);
+    for (at, told) in [(0, None), (750, None), (800, end), (999, end)] {
+        rig.at(at);
+        assert_eq!(key(&credentials).await, "K");
+        assert_eq!(credentials.ends(), told, "at {at}");
+    }
+    rig.at(1000);
+    for _ in 0..3 {
+        let failure = credentials.current().await.unwrap_err();
+        assert_eq!(failure.remedy, Remedy::Retry);
+        assert!(failure.message.contains("have expired"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn unchanging_credentials_are_not_asked_for_and_end_the_work() {
+    let rig = Rig::default();
+    let mut keys = Keys::new("K", "s", None, end_in(1000), "test");
+    keys.set_property(Unchanging);
+    let credentials = Credentials::from_provider(keys, rig.clock());
+    for at in [0, 999] {
+        rig.at(at);
+        assert_eq!(key(&credentials).await, "K");
+        assert_eq!(credentials.ends(), end_in(1000));
+    }
+    rig.at(1000);
+    let failure = credentials.current().await.unwrap_err();
+    assert_eq!(failure.remedy, Remedy::Stop);
+    assert!(failure.message.contains("have expired"), "{failure}");
+    assert_eq!(credentials.ends(), end_in(1000));
+}
+
 #[tokio::test]
 async fn rejected_credentials_are_fetched_anew() {
     let rig = Rig::default();

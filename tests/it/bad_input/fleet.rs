@@ -136,11 +136,49 @@ impl Fleet {
         }
         for _ in 0..100 {
             if self.broker.depth(queue).await.unwrap().ready > 0 {
-                return;
+                return self.take_newer(queue).await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{line}: the message is gone");
+    }
+
+    fn arrived(&self) {
+        let blobs = self.world.cloud.blobs(simcloud::ACCOUNT);
+        let objects = self.world.cloud.objects("photos");
+        assert_eq!(blobs.len(), objects.len());
+        for ((key, content), (_, blob)) in objects.iter().zip(&blobs) {
+            assert!(*key == blob.name && blob.equals(content), "{key}");
+        }
+    }
+
+    /// Takes the message of a newer version away, as an upgraded role would; all others stay.
+    async fn take_newer(&self, queue: &Queue) {
+        let mut consumer = self.broker.consume(queue, 100).await.unwrap();
+        let mut others = Vec::new();
+        loop {
+            let delivery = timeout(Duration::from_secs(60), consumer.next()).await;
+            let delivery = delivery.unwrap().unwrap();
+            if delivery.message.body[..] == b"\x02newer"[..] {
+                delivery.ack().await.unwrap();
+                return;
+            }
+            others.push(delivery);
+        }
+    }
+
+    /// The job goes on to its end with exact totals and nothing parked.
+    async fn completes(&self) {
+        let roles = ["reporter", "copier", "lister"].map(|line| (line, self.role(line)));
+        let wait = format!("{SUBMIT} --wait");
+        let ended = self.world.ended(&wait, self.role(&wait)).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.totals(), [3, 3, 0, 0], "{ended:?}");
+        assert_eq!(self.broker.parked(9).await.unwrap(), []);
+        self.arrived();
+        for (line, running) in roles {
+            self.stopped(line, running).await;
+        }
     }
 }
 
@@ -206,9 +244,13 @@ async fn messages_of_a_newer_version_stop_a_role_and_stay() {
     let reporter = fleet.role("reporter");
     let job = fleet.listed(SUBMIT).await;
     fleet.stopped("reporter", reporter).await;
+    fleet
+        .refuses_newer("copier", &Queue::Again(job.clone()))
+        .await;
     fleet.refuses_newer("copier", &Queue::Copy(job)).await;
     fleet.refuses_newer("lister", &Queue::List).await;
     fleet.refuses_newer("reporter", &Queue::Outcome).await;
+    fleet.completes().await;
     let record = Envelope {
         headers: Headers::default(),
         body: b"\x02newer".as_slice().into(),
@@ -256,12 +298,7 @@ async fn a_job_that_no_reporter_takes_is_told_of() {
     timeout(Duration::from_secs(120), ended).await.unwrap();
     let ended = lister.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    let blobs = fleet.world.cloud.blobs(simcloud::ACCOUNT);
-    let objects = fleet.world.cloud.objects("photos");
-    assert_eq!(blobs.len(), objects.len());
-    for ((key, content), (_, blob)) in objects.iter().zip(&blobs) {
-        assert!(*key == blob.name && blob.equals(content), "{key}");
-    }
+    fleet.arrived();
     for (line, running) in [("copier", copier), ("reporter", adopting)] {
         fleet.stopped(line, running).await;
     }

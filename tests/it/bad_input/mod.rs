@@ -1,11 +1,14 @@
 //! Bad input of every kind: each ends with one line that names cause and remedy, exit code 1 or 2,
 //! without a panic, a hang, or a secret on the screen, and nothing half-counted.
 
+mod disk;
 mod fleet;
 mod jobs;
 mod lists;
+mod messages;
 pub(crate) mod run;
 mod secrets;
+mod state;
 mod table;
 
 use std::time::Duration;

@@ -16,7 +16,7 @@ use blobfleet::broker::embedded::EmbeddedBroker;
 use blobfleet::clients::{Clients, Login};
 use blobfleet::clock::Clock;
 use blobfleet::config::environment;
-use blobfleet::copier::Copier;
+use blobfleet::copier::{Copier, Speed};
 use blobfleet::http::{Roots, Transport};
 use blobfleet::lister::Lister;
 use blobfleet::metrics::{Metrics, Role as Program};
@@ -105,9 +105,12 @@ async fn child() {
         board,
         clients,
         metrics,
-        concurrency: CONCURRENCY,
+        speed: Speed {
+            concurrency: CONCURRENCY,
+            hold: Duration::ZERO,
+            pace: None,
+        },
         retry: RetryPolicy::default(),
-        pace: None,
         prompter: Prompter::nobody(),
     };
     let ended = tokio::join!(

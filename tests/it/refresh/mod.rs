@@ -3,6 +3,7 @@
 //! Every credential lives three seconds, and the job takes longer than two of them. The clouds
 //! check: a request under an ended one is refused.
 
+mod ending;
 mod entra;
 mod issuer;
 

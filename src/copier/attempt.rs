@@ -7,7 +7,7 @@ use super::transfer::{self, Attempt};
 use crate::broker::Delivery;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
-use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged};
+use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged, nameless};
 use crate::retry::Decision;
 
 /// Attempts the task and settles its delivery. An error stops the copier.
@@ -17,7 +17,7 @@ pub(super) async fn handle(shared: &Shared, spec: &JobSpec, delivery: Delivery) 
         Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
         Err(failure) => return unreadable(shared, delivery, failure).await,
     };
-    if shared.copier.board.has_ended(&spec.id) {
+    if shared.copier.board.has_ended_in(&spec.id, task.id.round) {
         return settled(delivery.ack().await);
     }
     match transfer::copy(shared, spec, &task).await {
@@ -116,11 +116,11 @@ async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Re
             index: headers.index,
             round: headers.round,
         },
-        key: format!(
-            "(object {} of list task {})",
-            headers.index, headers.list_task
-        ),
-        size: 0,
+        key: match headers.key.as_str() {
+            "" => nameless(headers.list_task, headers.index),
+            key => key.to_owned(),
+        },
+        size: headers.size,
         ending: Ending::Failed {
             reason: Reason::Undecodable,
             message: failure.message.clone(),

@@ -151,6 +151,9 @@ pub struct JobEnd {
     pub ended_at_ms: i64,
     /// What it came to.
     pub totals: Totals,
+    /// The round it ended in.
+    #[serde(default)]
+    pub round: u32,
 }
 
 /// What a job has come to.
@@ -194,6 +197,14 @@ impl Totals {
             .saturating_sub(self.copied + self.skipped + self.failed)
     }
 
+    /// Takes an object out that failed.
+    pub fn withdraw_failed(&mut self, reason: &str, size: u64) {
+        self.listed = self.listed.saturating_sub(1);
+        self.listed_bytes = self.listed_bytes.saturating_sub(size);
+        self.failed = self.failed.saturating_sub(1);
+        take(&mut self.failed_by_reason, reason, 1);
+    }
+
     /// The status of a job that ended with these totals.
     pub fn final_status(&self) -> JobStatus {
         let errors = self.failed + self.ranges_failed > 0;
@@ -203,6 +214,16 @@ impl Totals {
             (true, false) => JobStatus::CompletedWithErrors,
             (false, true) => JobStatus::CompletedWithSkipped,
             (false, false) => JobStatus::Completed,
+        }
+    }
+}
+
+/// Takes some of a count; one that comes to nothing goes away.
+fn take(counts: &mut BTreeMap<String, u64>, name: &str, some: u64) {
+    if let Some(count) = counts.get_mut(name) {
+        *count = count.saturating_sub(some);
+        if *count == 0 {
+            counts.remove(name);
         }
     }
 }

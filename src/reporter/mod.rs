@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use handle::LedgerHandle;
+pub use serve::refuses_retry;
 
 use crate::board::Board;
 use crate::broker::{Broker, Queue};
@@ -72,6 +73,15 @@ pub async fn cancel(
     outbox::flush(broker, ledger).await
 }
 
+/// Sends what an earlier process left to be sent. The broker and the ledger are this process's
+/// alone.
+///
+/// # Errors
+/// The broker, or the disk.
+pub async fn catch_up(broker: &dyn Broker, ledger: &LedgerHandle) -> Result<()> {
+    outbox::flush(broker, ledger).await
+}
+
 impl Reporter {
     /// Works until `shutdown`; what was taken is folded before it returns.
     ///
@@ -100,13 +110,13 @@ impl Reporter {
 
     /// Opens an account for every running job of the log that has none.
     async fn open_accounts(&self) -> Result<()> {
-        let running: Vec<Arc<JobSpec>> = self
+        let running: Vec<(Arc<JobSpec>, u32)> = self
             .board
             .jobs()
             .running()
-            .map(|job| job.spec.clone())
+            .map(|job| (job.spec.clone(), job.round))
             .collect();
-        for spec in running {
+        for (spec, round) in running {
             let now_ms = self.clock.unix_ms();
             let id = spec.id.clone();
             if self
@@ -119,7 +129,7 @@ impl Reporter {
             self.broker.declare_job(&spec.id).await?;
             tracing::info!(job.id = %spec.id, roots = spec.roots.len(), "job accepted");
             self.ledger
-                .with(move |ledger| ledger.submit(&spec, now_ms))
+                .with(move |ledger| ledger.submit_in(&spec, round, now_ms))
                 .await??;
         }
         Ok(())

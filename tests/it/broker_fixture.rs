@@ -94,6 +94,8 @@ pub(crate) fn message(number: u32) -> Envelope {
             index: number,
             round: 2,
             attempt: number % 7,
+            key: format!("key {number}"),
+            size: u64::from(number),
         },
         body: message::encode(&format!("body {number}")).unwrap(),
     }

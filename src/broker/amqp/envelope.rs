@@ -50,6 +50,10 @@ impl Outgoing {
         put("index", headers.index.to_string());
         put("round", headers.round.to_string());
         put("attempt", headers.attempt.to_string());
+        if !headers.key.is_empty() {
+            put("key", headers.key);
+            put("size", headers.size.to_string());
+        }
         for (name, value) in more {
             put(name, (*value).to_owned());
         }
@@ -71,6 +75,8 @@ pub(super) fn envelope(properties: &BasicProperties, body: Vec<u8>) -> Envelope 
             index: text("index").parse().unwrap_or(0),
             round: text("round").parse().unwrap_or(0),
             attempt: text("attempt").parse().unwrap_or(0),
+            key: text("key"),
+            size: text("size").parse().unwrap_or(0),
         },
         body: body.into(),
     }
@@ -145,6 +151,8 @@ mod tests {
                 index: u32::MAX,
                 round: 3,
                 attempt: 4,
+                key: "ä/ \u{1}".into(),
+                size: u64::MAX,
             },
             body: vec![0, 255, 1].into(),
         };

@@ -19,6 +19,8 @@ pub enum JobsCommand {
     Show(ShowJob),
     /// Go on with a job that was interrupted.
     Resume(Box<ResumeJob>),
+    /// Put back what failed of a job, and go on with it.
+    Retry(Box<ResumeJob>),
     /// End a job where it stands; it cannot be resumed.
     Cancel(CancelJob),
     /// Remove what is kept of a job that has ended.
@@ -34,7 +36,7 @@ impl JobsCommand {
         match self {
             Self::List(command) => &command.jobs,
             Self::Show(command) => &command.jobs,
-            Self::Resume(command) => &command.jobs,
+            Self::Resume(command) | Self::Retry(command) => &command.jobs,
             Self::Cancel(command) => &command.jobs,
             Self::Remove(command) => &command.jobs,
             Self::Clean(command) => &command.jobs,

@@ -39,6 +39,8 @@ fn task(until: Option<&str>) -> ListTask {
             until: until.map(str::to_owned),
         },
         round: 1,
+        only: Vec::new(),
+        without: Vec::new(),
     }
 }
 
@@ -60,7 +62,7 @@ fn listing(keys: &[&str], next_after: Option<&str>) -> Listing {
     Listing {
         objects: keys.iter().map(|key| found(key)).collect(),
         next_after: next_after.map(str::to_owned),
-        failed: None,
+        failed: Vec::new(),
     }
 }
 
@@ -284,7 +286,7 @@ fn folder_markers_are_copied_on_demand_but_for_the_one_without_a_name() {
 fn an_object_the_user_named_fails_under_its_name() {
     let failed = Failure::give_up(Reason::SourceNotFound, "no such object");
     let listed = Listing {
-        failed: Some(("d/k".into(), failed)),
+        failed: vec![("d/k".into(), failed)],
         ..Listing::default()
     };
     let page = plain(&task(None), &root(None), listed).whole();

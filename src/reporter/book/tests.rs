@@ -73,7 +73,7 @@ fn copied(list_task: u64, nonce: u64, index: u32) -> Report {
 
 fn book(roots: usize) -> Book {
     let mut book = Book::default();
-    book.submit(&spec(roots));
+    book.submit(&spec(roots), 0);
     book
 }
 
@@ -132,7 +132,7 @@ fn a_job_ends_when_nothing_is_issued_or_open() {
     book.apply(page(0, 7, 0, vec![]));
     assert_eq!(book.settle(5), vec![]);
     book.apply(page(1, 8, 1, vec![]));
-    assert_eq!(book.settle(6), vec![Change::Listed(JobId::new("j-1"))]);
+    assert_eq!(book.settle(6), vec![Change::Listed(JobId::new("j-1"), 0)]);
     book.apply(copied(1, 8, 0));
     let end = book.settle(9);
     assert!(

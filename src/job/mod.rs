@@ -205,6 +205,33 @@ impl Totals {
         take(&mut self.failed_by_reason, reason, 1);
     }
 
+    /// Takes a part out.
+    pub fn withdraw(&mut self, part: &Self) {
+        for (sum, some) in [
+            (&mut self.listed, part.listed),
+            (&mut self.listed_bytes, part.listed_bytes),
+            (&mut self.copied, part.copied),
+            (&mut self.copied_bytes, part.copied_bytes),
+            (&mut self.skipped, part.skipped),
+            (&mut self.failed, part.failed),
+            (&mut self.filtered, part.filtered),
+            (&mut self.pages, part.pages),
+            (&mut self.ranges_failed, part.ranges_failed),
+            (&mut self.relayed, part.relayed),
+            (&mut self.escaped, part.escaped),
+            (&mut self.metadata_excluded, part.metadata_excluded),
+        ] {
+            *sum = sum.saturating_sub(some);
+        }
+        for (counts, some) in [
+            (&mut self.failed_by_reason, &part.failed_by_reason),
+            (&mut self.skipped_by_reason, &part.skipped_by_reason),
+        ] {
+            some.iter()
+                .for_each(|(name, some)| take(counts, name, *some));
+        }
+    }
+
     /// The status of a job that ended with these totals.
     pub fn final_status(&self) -> JobStatus {
         let errors = self.failed + self.ranges_failed > 0;

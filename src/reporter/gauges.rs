@@ -12,7 +12,8 @@ use crate::metrics::Metrics;
 /// Ended jobs shown in metrics; older ones stay in `/api/jobs`.
 const ENDED_SHOWN: usize = 5;
 
-/// Brings the ledger's metrics up to date.
+/// Brings the ledger's metrics up to date; gives the running jobs with the messages that wait in
+/// any of their queues, where that is known.
 ///
 /// # Errors
 /// The ledger; a broker out of reach leaves the queue depths as they were.
@@ -21,7 +22,7 @@ pub(super) async fn refresh(
     ledger: &LedgerHandle,
     metrics: &Metrics,
     now_ms: i64,
-) -> Result<()> {
+) -> Result<Option<Vec<(JobId, u64)>>> {
     let summaries = ledger.summaries(now_ms).await?;
     show_jobs(metrics, &summaries);
     let running: Vec<JobId> = summaries
@@ -29,10 +30,13 @@ pub(super) async fn refresh(
         .filter(|summary| summary.status == JobStatus::Running)
         .map(|summary| summary.job_id.clone())
         .collect();
-    if let Err(failure) = show_queues(broker, metrics, &running).await {
-        tracing::debug!(%failure, "queue depths are not known");
+    match show_queues(broker, metrics, running).await {
+        Ok(waiting) => Ok(Some(waiting)),
+        Err(failure) => {
+            tracing::debug!(%failure, "queue depths are not known");
+            Ok(None)
+        }
     }
-    Ok(())
 }
 
 /// Values are set in place, never taken away and put back: a scrape may come at any moment.
@@ -121,7 +125,11 @@ fn hide_job(metrics: &Metrics, summary: &Summary) {
     }
 }
 
-async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) -> Result<()> {
+async fn show_queues(
+    broker: &dyn Broker,
+    metrics: &Metrics,
+    running: Vec<JobId>,
+) -> Result<Vec<(JobId, u64)>> {
     let mut depths = BTreeMap::from([("copy", 0), ("again", 0)]);
     for (name, queue) in [
         ("list", Queue::List),
@@ -130,10 +138,14 @@ async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) 
     ] {
         depths.insert(name, broker.depth(&queue).await?.ready);
     }
+    let common = depths["list"] + depths["outcome"];
+    let mut waiting = Vec::new();
     for job in running {
-        *depths.entry("copy").or_default() += broker.depth(&Queue::Copy(job.clone())).await?.ready;
-        *depths.entry("again").or_default() +=
-            broker.depth(&Queue::Again(job.clone())).await?.ready;
+        let copy = broker.depth(&Queue::Copy(job.clone())).await?.ready;
+        let again = broker.depth(&Queue::Again(job.clone())).await?.ready;
+        *depths.entry("copy").or_default() += copy;
+        *depths.entry("again").or_default() += again;
+        waiting.push((job, common + copy + again));
     }
     for (name, ready) in depths {
         metrics
@@ -141,7 +153,7 @@ async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) 
             .with_label_values(&[name])
             .set(signed(ready));
     }
-    Ok(())
+    Ok(waiting)
 }
 
 fn signed(value: u64) -> i64 {

@@ -11,6 +11,7 @@ mod intake;
 pub mod ledger;
 mod outbox;
 pub mod serve;
+mod stall;
 pub mod summary;
 
 use std::sync::Arc;
@@ -20,15 +21,16 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use handle::LedgerHandle;
-pub use serve::refuses_retry;
+pub use serve::{refuses_repair, refuses_retry};
 
 use crate::board::Board;
 use crate::broker::{Broker, Queue};
 use crate::clock::Clock;
 use crate::failure::Result;
-use crate::job::JobSpec;
+use crate::job::{JobId, JobSpec};
 use crate::metrics::Metrics;
 use intake::Intake;
+use stall::{Seen, Stalls};
 
 /// How often metrics are refreshed and an outbox that could not be sent is tried again.
 const TICK: Duration = Duration::from_secs(1);
@@ -92,6 +94,7 @@ impl Reporter {
         self.open_accounts().await?;
         let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
         let mut intake = Intake::new(consumer);
+        let mut stalls = Stalls::default();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -102,7 +105,7 @@ impl Reporter {
                     self.open_accounts().await?;
                 }
                 batch = intake.next() => self.fold(batch?).await?,
-                _ = tick.tick() => self.refresh().await?,
+                _ = tick.tick() => self.refresh(&mut stalls).await?,
             }
             outbox::flush(&*self.broker, &self.ledger).await?;
         }
@@ -152,8 +155,40 @@ impl Reporter {
         Ok(())
     }
 
-    async fn refresh(&self) -> Result<()> {
+    async fn refresh(&self, stalls: &mut Stalls) -> Result<()> {
         let now_ms = self.clock.unix_ms();
-        gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await
+        let waiting = gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await?;
+        let Some(waiting) = waiting else {
+            return Ok(());
+        };
+        let running: Vec<_> = waiting.iter().map(|(job, _)| job.clone()).collect();
+        stalls.keep(&running);
+        for (job, waiting) in waiting {
+            if let Some(seen) = self.seen(&job, waiting).await?
+                && stalls.look(&job, seen, now_ms)
+            {
+                tracing::warn!(
+                    job.id = %job,
+                    open = seen.open,
+                    "nothing waits in the job's queues and nothing has come for ten minutes: if \
+                     the broker lost its messages, blobfleet jobs repair {job} puts them back"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn seen(&self, job: &JobId, waiting: u64) -> Result<Option<Seen>> {
+        let job = job.clone();
+        let seen = self.ledger.with(move |ledger| {
+            let account = ledger.book().jobs.get(&job)?;
+            let totals = &account.totals;
+            Some(Seen {
+                waiting,
+                open: account.open() + account.issued(),
+                heard: totals.pages + totals.copied + totals.skipped + totals.failed,
+            })
+        });
+        seen.await
     }
 }

@@ -38,6 +38,7 @@ async fn send(
             Parcel::List(task) => lists.push(task.message()?),
             Parcel::Listed(job) => listed(broker, job, 0).await?,
             Parcel::ListedIn(job, round) => listed(broker, job, round).await?,
+            Parcel::Declare(job) => broker.declare_job(&job).await?,
             Parcel::Reopened(job, round) => reopen(broker, job, round).await?,
             Parcel::Ended(end) => announce(broker, ledger, end).await?,
         }

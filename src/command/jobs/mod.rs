@@ -5,6 +5,7 @@ mod clean;
 mod list;
 mod records;
 mod remote;
+mod repair;
 mod resume;
 mod retry;
 mod show;
@@ -47,6 +48,7 @@ async fn dispatch(
             resume::run(*command, output, env, shutdown).await
         }
         JobsCommand::Retry(command) => retry::run(*command, output, env, shutdown).await,
+        JobsCommand::Repair(command) => repair::run(&command, output, clock).await,
         JobsCommand::Cancel(command) => cancel::run(&command, output, clock).await,
         JobsCommand::Remove(command) => {
             only_here(&command.jobs, "remove")?;

@@ -19,8 +19,8 @@ use clap_complete::Shell;
 pub use carry::CarryArgs;
 pub use copy::CopyArgs;
 pub use jobs::{
-    CancelJob, CleanJobs, JobsArgs, JobsCommand, ListJobs, RemoveJob, ResumeJob, ShowJob,
-    ShownObjects, StatusFilter,
+    CancelJob, CleanJobs, JobsArgs, JobsCommand, ListJobs, RemoveJob, RepairJob, ResumeJob,
+    ShowJob, ShownObjects, StatusFilter,
 };
 pub use select::SelectArgs;
 pub use shared::{

@@ -73,6 +73,22 @@ impl JobAccount {
         news
     }
 
+    /// Objects that have not ended, counted page by page.
+    pub fn open(&self) -> u64 {
+        let open = |task: &Task| match task {
+            Task::Open(page) => page.open(),
+            Task::Issued { .. } => 0,
+        };
+        self.tasks.values().map(open).sum()
+    }
+
+    /// List tasks without a page.
+    pub fn issued(&self) -> u64 {
+        let issued = |task: &&Task| matches!(task, Task::Issued { .. });
+        let issued = self.tasks.values().filter(issued).count();
+        u64::try_from(issued).unwrap_or(u64::MAX)
+    }
+
     /// Ends the job with the totals it has.
     pub fn end_as(&mut self, status: JobStatus, now_ms: i64) -> Change {
         self.status = status;
@@ -262,7 +278,7 @@ impl JobAccount {
         }
     }
 
-    fn close(&mut self, id: u64, changes: &mut Vec<Change>) {
+    pub(super) fn close(&mut self, id: u64, changes: &mut Vec<Change>) {
         self.tasks.remove(&id);
         self.closed.insert(id);
         changes.push(Change::Closed(self.spec.id.clone(), id));

@@ -30,6 +30,12 @@ pub enum Change {
     Reopened(JobId, u32),
     /// An object that failed is put back: forget its end.
     PutBack(JobId, u64, u32),
+    /// The broker lost messages of a job: make its queues before anything else is sent.
+    QueuesLost(JobId),
+    /// A list task is sent again.
+    Resent(ListTask),
+    /// A page was taken back: forget how its objects ended.
+    Withdrawn(JobId, u64),
     /// A range that could not be listed is put back: forget that.
     RangePutBack(JobId, u64),
     /// A job ended: tell everybody, remove its queues, and forget what was still to be done.

@@ -8,6 +8,7 @@
 mod account;
 mod change;
 mod page;
+mod repair;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use account::{JobAccount, Task};
 pub use change::{Change, EndingRow};
 pub use page::{OpenPage, Tally};
+pub use repair::Repaired;
 pub use retry::FailedObject;
 
 use crate::job::{JobId, JobSpec, JobStatus};
@@ -109,6 +111,16 @@ impl Book {
             account.retry(objects, ranges, &mut changes);
         }
         changes
+    }
+
+    /// Lists anew what is open of a running job, as the broker lost its messages; none for a job
+    /// that is not running.
+    pub fn repair(&mut self, job: &JobId) -> (Vec<Change>, Option<Repaired>) {
+        let mut changes = Vec::new();
+        let repaired = self
+            .running(job)
+            .map(|account| account.repair(&mut changes));
+        (changes, repaired)
     }
 
     fn running(&mut self, job: &JobId) -> Option<&mut JobAccount> {

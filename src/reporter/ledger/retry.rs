@@ -1,4 +1,5 @@
-//! `jobs retry`: what failed is taken out of the totals and issued again, in one transaction.
+//! `jobs retry` and `jobs repair`: what failed, or what the broker lost, is taken out of the
+//! totals and issued again, in one transaction.
 
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use super::{Ledger, failed, named, places};
 use crate::failure::Result;
 use crate::job::{JobId, JobSpec};
 use crate::message::{ListTask, decode, nameless};
-use crate::reporter::book::FailedObject;
+use crate::reporter::book::{FailedObject, Repaired};
 
 /// What was put back, and what could not be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,21 @@ impl Ledger {
         let (objects, ranges, put_back) = read.map_err(|failure| named(&self.path, failure))?;
         self.commit(now_ms, |book| book.retry(job, objects, ranges))?;
         Ok(put_back)
+    }
+
+    /// Lists anew what is open of a running job, as the broker lost its messages; durable on
+    /// return. None for a job that is not running.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn repair(&mut self, job: &JobId, now_ms: i64) -> Result<Option<Repaired>> {
+        let mut repaired = None;
+        self.commit(now_ms, |book| {
+            let (changes, done) = book.repair(job);
+            repaired = done;
+            changes
+        })?;
+        Ok(repaired)
     }
 
     fn failures(&self, job: &JobId) -> Result<(Vec<FailedObject>, Vec<ListTask>, PutBack)> {

@@ -112,6 +112,16 @@ fn write<'a>(
             let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2 AND idx=?3";
             run(db, sql, place)?;
         }
+        Change::QueuesLost(job) => outbox::put(db, &Parcel::Declare(job.clone()))?,
+        Change::Resent(task) => outbox::put(db, &Parcel::List(task.clone()))?,
+        Change::Withdrawn(job, list_task) => {
+            let place = (job.as_str(), bits(*list_task));
+            run(
+                db,
+                "DELETE FROM ending WHERE job=?1 AND list_task=?2",
+                place,
+            )?;
+        }
         Change::RangePutBack(job, list_task) => {
             let place = (job.as_str(), bits(*list_task));
             let sql = "DELETE FROM range_failure WHERE job=?1 AND list_task=?2";

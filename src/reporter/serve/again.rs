@@ -1,4 +1,4 @@
-//! What is done to a job so that more of it arrives: `retry`.
+//! What is done to a job so that more of it arrives: `retry` and `repair`.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -41,6 +41,26 @@ pub(super) async fn retry(State((ledger, clock)): Shared, Path(id): Path<String>
     let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
     let work = move |ledger: &mut Ledger| ledger.retry(&job, now_ms);
     answer(&ledger, (JobId::new(&id), now_ms), refuses_retry, work).await
+}
+
+/// Why a job of this status is not repaired.
+pub fn refuses_repair(status: JobStatus) -> Option<String> {
+    match status {
+        JobStatus::Running | JobStatus::Interrupted => None,
+        ended => Some(format!(
+            "the job has ended already: {ended}: jobs retry puts back what failed of it"
+        )),
+    }
+}
+
+/// Lists anew what is open of a job whose messages the broker lost.
+pub(super) async fn repair(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
+    let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
+    let work = move |ledger: &mut Ledger| {
+        let repaired = ledger.repair(&job, now_ms);
+        repaired.map(Option::unwrap_or_default)
+    };
+    answer(&ledger, (JobId::new(&id), now_ms), refuses_repair, work).await
 }
 
 async fn answer<T: Serialize + Send + 'static>(

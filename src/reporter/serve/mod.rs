@@ -4,7 +4,8 @@
 //! - `GET /api/jobs/ID/objects?status=failed|skipped&after=…&limit=…`: a page of objects;
 //! - `GET /api/jobs/ID/ranges?after=…&limit=…`: a page of ranges that could not be listed;
 //! - `POST /api/jobs/ID/cancel`: ends a running job;
-//! - `POST /api/jobs/ID/retry`: puts back what failed of a job.
+//! - `POST /api/jobs/ID/retry`: puts back what failed of a job;
+//! - `POST /api/jobs/ID/repair`: lists anew what is open of a job whose messages the broker lost.
 //!
 //! A page's `next` is the `after` of the one that follows; null after the last.
 
@@ -18,7 +19,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
 
-pub use again::{Answer, refuses_retry};
+pub use again::{Answer, refuses_repair, refuses_retry};
 
 use super::LedgerHandle;
 use super::ledger::{EndingKind, Ledger, LinePage, Place};
@@ -41,6 +42,7 @@ pub fn router(ledger: LedgerHandle, clock: Clock) -> Router {
         .route("/api/jobs/{id}/ranges", get(ranges))
         .route("/api/jobs/{id}/cancel", post(cancel))
         .route("/api/jobs/{id}/retry", post(again::retry))
+        .route("/api/jobs/{id}/repair", post(again::repair))
         .with_state((ledger, clock))
 }
 

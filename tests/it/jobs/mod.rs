@@ -6,6 +6,7 @@ mod fleet;
 mod here;
 mod log;
 mod resume;
+mod retry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What was committed is what is there after a restart, whatever came in between.
 
 mod lines;
+mod repair;
 mod retry;
 
 use proptest::prelude::*;

@@ -4,11 +4,11 @@ use super::*;
 use crate::job::Totals;
 use crate::message::{KeyRange, ListTask};
 
-fn job() -> JobId {
+pub(super) fn job() -> JobId {
     JobId::new(JOB)
 }
 
-fn open(dir: &Path) -> Ledger {
+pub(super) fn open(dir: &Path) -> Ledger {
     let mut ledger = Ledger::open(dir).unwrap();
     ledger.submit(&spec(), 1).unwrap();
     ledger
@@ -32,7 +32,7 @@ fn ended(dir: &Path) -> Ledger {
     ledger
 }
 
-fn sized(report: Report, bytes: u64) -> Report {
+pub(super) fn sized(report: Report, bytes: u64) -> Report {
     match report {
         Report::Page(page) => Report::Page(Page {
             bytes,
@@ -44,7 +44,7 @@ fn sized(report: Report, bytes: u64) -> Report {
 }
 
 /// The list tasks in the outbox, and what else is there, in its order.
-fn outbox(ledger: &Ledger) -> (Vec<ListTask>, Vec<Parcel>) {
+pub(super) fn outbox(ledger: &Ledger) -> (Vec<ListTask>, Vec<Parcel>) {
     let (mut tasks, mut others) = (Vec::new(), Vec::new());
     for outgoing in ledger.outgoing().unwrap() {
         match outgoing.parcel {
@@ -55,7 +55,7 @@ fn outbox(ledger: &Ledger) -> (Vec<ListTask>, Vec<Parcel>) {
     (tasks, others)
 }
 
-fn send_all(ledger: &mut Ledger) {
+pub(super) fn send_all(ledger: &mut Ledger) {
     let sent: Vec<_> = ledger
         .outgoing()
         .unwrap()
@@ -65,7 +65,7 @@ fn send_all(ledger: &mut Ledger) {
     ledger.sent(&sent).unwrap();
 }
 
-fn in_round(outcome: Outcome, round: u32) -> Report {
+pub(super) fn in_round(outcome: Outcome, round: u32) -> Report {
     let id = CopyId {
         round,
         ..outcome.id
@@ -73,7 +73,7 @@ fn in_round(outcome: Outcome, round: u32) -> Report {
     Report::Outcomes(vec![Outcome { id, ..outcome }])
 }
 
-fn assert_exact(totals: &Totals, open: u64) {
+pub(super) fn assert_exact(totals: &Totals, open: u64) {
     let ended = totals.copied + totals.skipped + totals.failed;
     assert_eq!(totals.listed, ended + open, "{totals:?}");
     assert_eq!(totals.failed, totals.failed_by_reason.values().sum::<u64>());
@@ -210,7 +210,7 @@ fn a_retry_whose_process_died_is_sent_by_the_next() {
             Parcel::ListedIn(_, round) => format!("listed {round}"),
             Parcel::Reopened(_, round) => format!("reopened {round}"),
             Parcel::Ended(end) => format!("ended {}", end.round),
-            Parcel::Listed(_) => unreachable!(),
+            Parcel::Listed(_) | Parcel::Declare(_) => unreachable!(),
         })
         .collect();
     let expected = [

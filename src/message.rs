@@ -483,4 +483,43 @@ mod tests {
             assert_eq!(failure.reason, Reason::Undecodable, "{body:?}");
         }
     }
+
+    /// An older reader must not take for the whole what is a part, nor for ended what goes on.
+    #[test]
+    fn what_an_older_reader_would_misunderstand_has_a_newer_version() {
+        let task = ListTask {
+            job: JobId::new("j-1"),
+            id: 1,
+            root: 0,
+            range: KeyRange::default(),
+            round: 1,
+            only: Vec::new(),
+            without: Vec::new(),
+        };
+        let key = || vec!["k".to_owned()];
+        let only = ListTask {
+            only: key(),
+            ..task.clone()
+        };
+        let without = ListTask {
+            without: key(),
+            ..task.clone()
+        };
+        for (task, version) in [(&task, 1), (&only, 2), (&without, 2)] {
+            let message = task.message().unwrap();
+            assert_eq!(message.body[0], version);
+            assert_eq!(message.decode::<ListTask>().unwrap(), *task);
+        }
+        let job = JobId::new("j-1");
+        let listed = JobEvent::Listed {
+            job: job.clone(),
+            round: 1,
+        };
+        let reopened = JobEvent::Reopened { job, round: 1 };
+        for (event, version) in [(listed, 1), (reopened, 2)] {
+            let message = event.message(None).unwrap();
+            assert_eq!(message.body[0], version);
+            assert_eq!(message.decode::<JobEvent>().unwrap(), event);
+        }
+    }
 }

@@ -193,8 +193,12 @@ pub struct Totals {
 impl Totals {
     /// Objects listed whose end is not known yet.
     pub fn open(&self) -> u64 {
-        self.listed
-            .saturating_sub(self.copied + self.skipped + self.failed)
+        self.listed.saturating_sub(self.ended())
+    }
+
+    /// Objects whose end is known.
+    pub fn ended(&self) -> u64 {
+        self.copied + self.skipped + self.failed
     }
 
     /// Takes an object out that failed.
@@ -232,9 +236,9 @@ impl Totals {
         }
     }
 
-    /// The status of a job that ended with these totals.
+    /// The status of a job that ended with these totals. Totals that do not add up are an error.
     pub fn final_status(&self) -> JobStatus {
-        let errors = self.failed + self.ranges_failed > 0;
+        let errors = self.failed + self.ranges_failed > 0 || self.listed != self.ended();
         match (errors, self.skipped > 0) {
             (true, false) if self.copied == 0 => JobStatus::Failed,
             (true, true) => JobStatus::CompletedWithErrorsAndSkipped,

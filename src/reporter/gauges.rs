@@ -12,8 +12,16 @@ use crate::metrics::Metrics;
 /// Ended jobs shown in metrics; older ones stay in `/api/jobs`.
 const ENDED_SHOWN: usize = 5;
 
-/// Brings the ledger's metrics up to date; gives the running jobs with the messages that wait in
-/// any of their queues, where that is known.
+/// What was seen on the way.
+#[derive(Debug)]
+pub(super) struct Glance {
+    /// Running jobs and the messages that wait in any of their queues, where that is known.
+    pub(super) waiting: Option<Vec<(JobId, u64)>>,
+    /// Jobs whose totals do not add up, and by how much.
+    pub(super) unbalanced: Vec<(JobId, i64)>,
+}
+
+/// Brings the ledger's metrics up to date.
 ///
 /// # Errors
 /// The ledger; a broker out of reach leaves the queue depths as they were.
@@ -22,7 +30,7 @@ pub(super) async fn refresh(
     ledger: &LedgerHandle,
     metrics: &Metrics,
     now_ms: i64,
-) -> Result<Option<Vec<(JobId, u64)>>> {
+) -> Result<Glance> {
     let summaries = ledger.summaries(now_ms).await?;
     show_jobs(metrics, &summaries);
     let running: Vec<JobId> = summaries
@@ -30,13 +38,18 @@ pub(super) async fn refresh(
         .filter(|summary| summary.status == JobStatus::Running)
         .map(|summary| summary.job_id.clone())
         .collect();
-    match show_queues(broker, metrics, running).await {
-        Ok(waiting) => Ok(Some(waiting)),
-        Err(failure) => {
-            tracing::debug!(%failure, "queue depths are not known");
-            Ok(None)
-        }
+    let waiting = show_queues(broker, metrics, running).await;
+    if let Err(failure) = &waiting {
+        tracing::debug!(%failure, "queue depths are not known");
     }
+    let unbalanced = summaries
+        .iter()
+        .filter(|summary| summary.objects_imbalance != 0)
+        .map(|summary| (summary.job_id.clone(), summary.objects_imbalance));
+    Ok(Glance {
+        waiting: waiting.ok(),
+        unbalanced: unbalanced.collect(),
+    })
 }
 
 /// Values are set in place, never taken away and put back: a scrape may come at any moment.
@@ -82,6 +95,10 @@ fn bytes(summary: &Summary) -> [(&'static str, u64); 2] {
 
 fn show_job(metrics: &Metrics, summary: &Summary) {
     let job = summary.job_id.as_str();
+    metrics
+        .job_imbalance_objects
+        .with_label_values(&[job])
+        .set(summary.objects_imbalance);
     for (state, value) in objects(summary) {
         metrics
             .job_objects
@@ -110,6 +127,7 @@ fn show_job(metrics: &Metrics, summary: &Summary) {
 /// Removing what is not there is an error of no consequence.
 fn hide_job(metrics: &Metrics, summary: &Summary) {
     let job = summary.job_id.as_str();
+    drop(metrics.job_imbalance_objects.remove_label_values(&[job]));
     for (state, _) in objects(summary) {
         drop(metrics.job_objects.remove_label_values(&[job, state]));
     }

@@ -14,6 +14,7 @@ pub mod serve;
 mod stall;
 pub mod summary;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,13 @@ pub struct Reporter {
     pub clock: Clock,
     /// Take charge of a log that another ledger has written to.
     pub adopt: bool,
+}
+
+/// What has been said of jobs and need not be said again.
+#[derive(Debug, Default)]
+struct Told {
+    stalls: Stalls,
+    unbalanced: BTreeSet<JobId>,
 }
 
 /// Ends a job that nobody works on, in the ledger and in the log; one that has ended stays as it
@@ -94,7 +102,7 @@ impl Reporter {
         self.open_accounts().await?;
         let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
         let mut intake = Intake::new(consumer);
-        let mut stalls = Stalls::default();
+        let mut told = Told::default();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -105,7 +113,7 @@ impl Reporter {
                     self.open_accounts().await?;
                 }
                 batch = intake.next() => self.fold(batch?).await?,
-                _ = tick.tick() => self.refresh(&mut stalls).await?,
+                _ = tick.tick() => self.refresh(&mut told).await?,
             }
             outbox::flush(&*self.broker, &self.ledger).await?;
         }
@@ -155,17 +163,26 @@ impl Reporter {
         Ok(())
     }
 
-    async fn refresh(&self, stalls: &mut Stalls) -> Result<()> {
+    async fn refresh(&self, told: &mut Told) -> Result<()> {
         let now_ms = self.clock.unix_ms();
-        let waiting = gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await?;
-        let Some(waiting) = waiting else {
+        let glance = gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await?;
+        for (job, objects) in glance.unbalanced {
+            if told.unbalanced.insert(job.clone()) {
+                tracing::error!(
+                    job.id = %job,
+                    objects,
+                    "the job's totals do not add up: compare source and destination at its end"
+                );
+            }
+        }
+        let Some(waiting) = glance.waiting else {
             return Ok(());
         };
         let running: Vec<_> = waiting.iter().map(|(job, _)| job.clone()).collect();
-        stalls.keep(&running);
+        told.stalls.keep(&running);
         for (job, waiting) in waiting {
             if let Some(seen) = self.seen(&job, waiting).await?
-                && stalls.look(&job, seen, now_ms)
+                && told.stalls.look(&job, seen, now_ms)
             {
                 tracing::warn!(
                     job.id = %job,

@@ -82,6 +82,17 @@ impl JobAccount {
         self.tasks.values().map(open).sum()
     }
 
+    /// Objects listed beyond those that have ended or are open; anything but 0 is a fault of ours.
+    /// What a cancelled job left open is not known page by page any more.
+    pub fn imbalance(&self) -> i64 {
+        if self.status == JobStatus::Cancelled {
+            return 0;
+        }
+        let told = self.totals.ended().saturating_add(self.open());
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.totals.listed) - signed(told)
+    }
+
     /// List tasks without a page.
     pub fn issued(&self) -> u64 {
         let issued = |task: &&Task| matches!(task, Task::Issued { .. });

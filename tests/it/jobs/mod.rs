@@ -3,8 +3,10 @@
 mod azcopy;
 mod cancel;
 mod fleet;
+mod fleet_again;
 mod here;
 mod log;
+mod repair;
 mod resume;
 mod retry;
 

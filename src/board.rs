@@ -28,6 +28,8 @@ pub struct KnownJob {
     pub round: u32,
     /// How often it has gone on after an end.
     pub reopened: u32,
+    /// The round of its last end: every task of it or before is done with, whatever has come since.
+    pub over: Option<u32>,
 }
 
 impl KnownJob {
@@ -38,6 +40,7 @@ impl KnownJob {
             end: None,
             round: 0,
             reopened: 0,
+            over: None,
         }
     }
 
@@ -45,6 +48,10 @@ impl KnownJob {
     /// a round before changes nothing.
     fn is_now(&self, round: u32) -> bool {
         round >= self.round
+    }
+
+    fn is_over(&self, round: u32) -> bool {
+        self.over.is_some_and(|over| round <= over)
     }
 
     fn reopen(&mut self, round: u32) {
@@ -86,6 +93,7 @@ impl Jobs {
                 if let Some(job) = self.by_id.get_mut(&end.job)
                     && job.is_now(end.round)
                 {
+                    job.over = Some(end.round);
                     job.end = Some(end);
                 }
             }
@@ -216,25 +224,20 @@ impl Board {
     /// Is a task of this round one of a job that has ended? A job ends with all its rounds; where
     /// the task is of a later one, the log has more to tell, and it is waited for a moment.
     pub async fn is_over(&mut self, id: &JobId, round: u32) -> Over {
-        let told = |jobs: &Jobs| match jobs.get(id) {
-            Some(job) => job.end.as_ref().is_none_or(|end| round <= end.round),
-            None => true,
+        let told = |jobs: &Jobs| {
+            jobs.get(id)
+                .is_none_or(|job| job.is_over(round) || job.end.is_none())
         };
-        let told = tokio::time::timeout(NEWS, self.jobs.wait_for(told)).await;
-        match told {
-            Ok(Ok(jobs)) => match jobs.get(id).is_some_and(|job| job.end.is_some()) {
-                true => Over::Yes,
-                false => Over::No,
-            },
+        match tokio::time::timeout(NEWS, self.jobs.wait_for(told)).await {
+            Ok(Ok(jobs)) if jobs.get(id).is_some_and(|job| job.is_over(round)) => Over::Yes,
+            Ok(Ok(_)) => Over::No,
             _ => Over::Unknown,
         }
     }
 
     /// Has the job ended with all tasks of this round, as far as this process knows?
     pub fn has_ended_in(&self, id: &JobId, round: u32) -> bool {
-        let jobs = self.jobs();
-        let end = jobs.get(id).and_then(|job| job.end.as_ref());
-        end.is_some_and(|end| round <= end.round)
+        self.jobs().get(id).is_some_and(|job| job.is_over(round))
     }
 
     /// Has the job ended, as far as this process knows?
@@ -299,6 +302,30 @@ mod tests {
         let whole = [first, vec![listed(1), ended(1)]].concat();
         assert_eq!(after(whole), (true, true, 1, 1));
         assert_eq!(after(vec![listed(0), reopened(1)]), (false, false, 1, 0));
+    }
+
+    /// Tasks of rounds that have ended are done with after a reopening too; those of a round the
+    /// log has not told of wait for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_over_with_its_round() {
+        let job = JobId::new("j-1");
+        let (sender, receiver) = watch::channel(Jobs::default());
+        let mut board = Board { jobs: receiver };
+        let tell = |event| sender.send_modify(|jobs| jobs.apply(event));
+        tell(JobEvent::Submitted(Box::new(spec())));
+        assert_eq!(board.is_over(&job, 0).await, Over::No);
+        tell(ended(0));
+        assert_eq!(board.is_over(&job, 0).await, Over::Yes);
+        assert_eq!(board.is_over(&job, 1).await, Over::Unknown);
+        let waiting = async {
+            tokio::time::sleep(NEWS / 2).await;
+            tell(reopened(1));
+        };
+        let (over, ()) = tokio::join!(board.is_over(&job, 1), waiting);
+        assert_eq!(over, Over::No);
+        assert_eq!(board.is_over(&job, 0).await, Over::Yes);
+        assert!(board.has_ended_in(&job, 0) && !board.has_ended_in(&job, 1));
+        assert!(!board.has_ended(&job));
     }
 
     #[test]

@@ -86,3 +86,114 @@ async fn announce(broker: &dyn Broker, ledger: &LedgerHandle, end: JobEnd) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::embedded::EmbeddedBroker;
+    use crate::failure::Reason;
+    use crate::job::{CopyOptions, JobSpec, JobStatus, Root, Scope, SourceEndpoint};
+    use crate::message::{Decided, Ending, Envelope, Headers, Page, Report};
+
+    fn spec() -> JobSpec {
+        JobSpec {
+            id: JobId::new("j-1"),
+            source: "s3://b".into(),
+            destination: "http://d/a/c".into(),
+            endpoint: SourceEndpoint::Custom {
+                url: "http://s".into(),
+            },
+            account: "http://d/a".into(),
+            roots: vec![Root {
+                bucket: "b".into(),
+                region: "us-east-1".into(),
+                scope: Scope::Prefix {
+                    prefix: String::new(),
+                    top_level_only: false,
+                },
+                container: "c".into(),
+                blob_prefix: String::new(),
+                strip: 0,
+                refused: None,
+            }],
+            options: CopyOptions::default(),
+            submitted_at_ms: 0,
+        }
+    }
+
+    /// A page of one object that failed: the job ends with it.
+    fn failed_page() -> Report {
+        let ending = Ending::Failed {
+            reason: Reason::SourceDenied,
+            message: "no".into(),
+        };
+        Report::Page(Page {
+            job: JobId::new("j-1"),
+            list_task: 0,
+            nonce: 1,
+            objects: 1,
+            bytes: 0,
+            filtered: 0,
+            decided: vec![Decided {
+                index: 0,
+                key: "k".into(),
+                size: 0,
+                ending,
+            }],
+            next: Vec::new(),
+        })
+    }
+
+    /// The process died after it had sent all of it and before it knew: end and reopening are told
+    /// once more, and what was queued since stays.
+    #[tokio::test]
+    async fn an_end_that_is_told_again_takes_nothing_from_the_round_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = EmbeddedBroker::open(dir.path()).unwrap();
+        let ledger = LedgerHandle::open(dir.path()).unwrap();
+        let job = JobId::new("j-1");
+        board::append(&*broker, None, &JobEvent::Submitted(Box::new(spec())))
+            .await
+            .unwrap();
+        let parcels = ledger.with(|ledger| {
+            ledger.submit(&spec(), 1).unwrap();
+            ledger.fold(vec![failed_page()], 2).unwrap();
+            ledger.retry(&JobId::new("j-1"), 3).unwrap();
+            ledger.outgoing().unwrap()
+        });
+        let parcels = parcels.await.unwrap();
+        let ends = |one: &Outgoing| matches!(&one.parcel, Parcel::Ended(end) if end.round == 0);
+        assert!(parcels.iter().any(ends), "{parcels:?}");
+
+        send(&*broker, &ledger, parcels.clone()).await.unwrap();
+        let copies = Queue::Copy(job.clone());
+        let message = Envelope::new(Headers::default(), &"a copy task").unwrap();
+        broker.publish(&copies, vec![message]).await.unwrap();
+        send(&*broker, &ledger, parcels).await.unwrap();
+
+        assert_eq!(broker.depth(&copies).await.unwrap().ready, 1);
+        let jobs = board::read(&*broker).await.unwrap();
+        let known = jobs.get(&job).unwrap();
+        assert!(known.end.is_none() && !known.listed, "{known:?}");
+        assert_eq!((known.round, known.reopened), (1, 1));
+
+        // The next end is the round's own.
+        let again = Report::Page(Page {
+            list_task: 1,
+            objects: 0,
+            decided: Vec::new(),
+            ..match failed_page() {
+                Report::Page(page) => page,
+                other => panic!("{other:?}"),
+            }
+        });
+        let folded = ledger.with(|ledger| ledger.fold(vec![again], 4)).await;
+        folded.unwrap().unwrap();
+        flush(&*broker, &ledger).await.unwrap();
+        let jobs = board::read(&*broker).await.unwrap();
+        let end = jobs.get(&job).unwrap().end.clone().unwrap();
+        assert_eq!((end.round, end.status), (1, JobStatus::Completed));
+        let closed = Envelope::new(Headers::default(), &"late").unwrap();
+        assert!(broker.publish(&copies, vec![closed]).await.is_err());
+    }
+}

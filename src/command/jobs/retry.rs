@@ -7,7 +7,7 @@ use super::{Place, told};
 use crate::clock::Clock;
 use crate::command::output::Output;
 use crate::command::state;
-use crate::config::{Env, ResumeJob};
+use crate::config::{Env, OutputType, ResumeJob};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus};
 use crate::process::say;
@@ -29,7 +29,10 @@ pub(super) async fn run(
             let job = reporter.find(&command.job).await?;
             let answer = reporter.retry(job.job_id.as_str()).await?;
             say_what(&job.job_id, answer.put_back);
-            told(output, &answer.summary)?;
+            match output.kind {
+                OutputType::Json => output.json(&answer)?,
+                OutputType::Text | OutputType::AzcopyJson => told(output, &answer.summary)?,
+            }
             Ok(0)
         }
     }

@@ -18,7 +18,7 @@ pub struct OpenPage {
     /// Those that have ended.
     pub done: RoaringBitmap,
     /// What it has brought; none where a ledger of an older version does not tell.
-    pub tally: Option<Tally>,
+    pub tally: Option<Box<Tally>>,
 }
 
 /// What of the job's totals is a page's, so that it can be taken back.
@@ -48,11 +48,11 @@ impl OpenPage {
             nonce: page.nonce,
             objects: page.objects,
             done: RoaringBitmap::new(),
-            tally: Some(Tally {
+            tally: Some(Box::new(Tally {
                 totals,
                 until: follows.min().or_else(|| task.range.until.clone()),
                 put_back: Vec::new(),
-            }),
+            })),
             task,
         }
     }

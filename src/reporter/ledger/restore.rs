@@ -99,7 +99,7 @@ fn task(row: &Row<'_>) -> Result<((JobId, u64), Task)> {
         nonce: u64::from_ne_bytes(nonce.to_ne_bytes()),
         objects: row.get(2).map_err(failed)?,
         done,
-        tally: tally.map(|tally| decode(&tally)).transpose()?,
+        tally: tally.map(|tally| decode(&tally)).transpose()?.map(Box::new),
         task,
     };
     Ok((id, Task::Open(page)))

@@ -107,26 +107,11 @@ fn write<'a>(
         Change::Reopened(job, round) => {
             outbox::put(db, &Parcel::Reopened(job.clone(), *round))?;
         }
-        Change::PutBack(job, list_task, index) => {
-            let place = (job.as_str(), bits(*list_task), *index);
-            let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2 AND idx=?3";
-            run(db, sql, place)?;
+        Change::PutBack(..) | Change::RangePutBack(..) | Change::Withdrawn(..) => {
+            forgotten(db, change)?
         }
         Change::QueuesLost(job) => outbox::put(db, &Parcel::Declare(job.clone()))?,
         Change::Resent(task) => outbox::put(db, &Parcel::List(task.clone()))?,
-        Change::Withdrawn(job, list_task) => {
-            let place = (job.as_str(), bits(*list_task));
-            run(
-                db,
-                "DELETE FROM ending WHERE job=?1 AND list_task=?2",
-                place,
-            )?;
-        }
-        Change::RangePutBack(job, list_task) => {
-            let place = (job.as_str(), bits(*list_task));
-            let sql = "DELETE FROM range_failure WHERE job=?1 AND list_task=?2";
-            run(db, sql, place)?;
-        }
         Change::Ended(end) => {
             for table in ["list_task", "waiting"] {
                 let sql = format!("DELETE FROM {table} WHERE job=?1");
@@ -153,6 +138,26 @@ fn write<'a>(
         _ => {}
     }
     Ok(())
+}
+
+/// Forgets how objects or a range ended.
+fn forgotten(db: &Transaction<'_>, change: &Change) -> Result<()> {
+    let (job, list_task, sql) = match change {
+        Change::PutBack(job, list_task, index) => {
+            let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2 AND idx=?3";
+            return run(db, sql, (job.as_str(), bits(*list_task), *index));
+        }
+        Change::RangePutBack(job, list_task) => {
+            let sql = "DELETE FROM range_failure WHERE job=?1 AND list_task=?2";
+            (job, list_task, sql)
+        }
+        Change::Withdrawn(job, list_task) => {
+            let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2";
+            (job, list_task, sql)
+        }
+        _ => return Ok(()),
+    };
+    run(db, sql, (job.as_str(), bits(*list_task)))
 }
 
 fn insert_range_failure(db: &Transaction<'_>, range: &RangeFailed, task: &ListTask) -> Result<()> {

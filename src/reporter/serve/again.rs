@@ -72,19 +72,19 @@ async fn answer<T: Serialize + Send + 'static>(
     let id = job.clone();
     let done = ledger.with(move |ledger| {
         let status = ledger.book().jobs.get(&id).map(|account| account.status);
-        let Some(status) = status else {
-            return Err(unknown());
-        };
-        if let Some(why) = refuses(status) {
-            return Err(error(StatusCode::CONFLICT, &why));
+        match status.map(refuses) {
+            None => Ok(None),
+            Some(Some(why)) => Err(why),
+            Some(None) => Ok(Some(work(ledger))),
         }
-        let put_back = work(ledger);
-        put_back.map_err(|failure| error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message))
     });
     let put_back = match done.await {
-        Ok(Ok(put_back)) => put_back,
-        Ok(Err(refusal)) => return refusal,
-        Err(failure) => return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
+        Ok(Ok(Some(Ok(put_back)))) => put_back,
+        Ok(Ok(None)) => return unknown(),
+        Ok(Err(why)) => return error(StatusCode::CONFLICT, &why),
+        Ok(Ok(Some(Err(failure)))) | Err(failure) => {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message);
+        }
     };
     match ledger.summary(job, now_ms).await {
         Ok(Some(summary)) => Json(Answer { summary, put_back }).into_response(),

@@ -1,5 +1,7 @@
 //! A fleet's job is retried and repaired over a real RabbitMQ, while its roles go on living.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
@@ -7,9 +9,11 @@ use blobfleet::broker::{Broker, Queue};
 use blobfleet::job::JobId;
 use blobfleet::message::{Envelope, Headers};
 use serde_json::Value;
-use simcloud::{ACCOUNT, Action, Object, OpKind};
+use simcloud::{ACCOUNT, Action, Object, Op, OpKind};
 
 use super::fleet::{Fleet, SUBMIT, copying, gone, hold, lines};
+use crate::bad_input::run::Running;
+use crate::harness::Gate;
 
 /// Beside the three that are there.
 const OBJECTS: u64 = 300;
@@ -37,8 +41,11 @@ fn counts(job: &Value) -> [u64; 5] {
         .map(|name| job[format!("objects_{name}")].as_u64().unwrap())
 }
 
-/// Every object has arrived as it is.
-fn assert_equal(fleet: &Fleet) {
+/// The job has ended with everything copied, and every object has arrived as it is.
+fn assert_all_copied(fleet: &Fleet, job: &Value, objects: u64) {
+    assert_eq!(job["status"], "Completed", "{job}");
+    assert_eq!(counts(job), [objects, objects, 0, 0, 0]);
+    assert_eq!(job["bytes_copied"], job["bytes_listed"]);
     let objects = fleet.world.cloud.objects("photos");
     let blobs = fleet.world.cloud.blobs(ACCOUNT);
     assert_eq!(blobs.len(), objects.len());
@@ -62,19 +69,31 @@ async fn truncate_one(broker: &AmqpBroker, job: &JobId) -> Headers {
     headers
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
+/// What S3 answers for one object in ten.
+fn refusal(op: &Op) -> Option<Action> {
+    let asked = matches!(op.kind, OpKind::HeadObject | OpKind::GetObject);
+    (asked && op.name.ends_with('7')).then_some(Action::Fail {
+        status: 403,
+        code: "AccessDenied",
+    })
+}
+
+/// A fleet with a job that is listed and that nobody copies yet; some of its objects are refused,
+/// and the message of another is cut short.
+struct Troubled {
+    fleet: Fleet,
+    reporter: Running,
+    broker: Arc<AmqpBroker>,
+    id: String,
+    broken: Headers,
+}
+
+async fn troubled() -> Troubled {
     let (fleet, reporter) = Fleet::start().await;
     let cloud = fleet.world.cloud.clone();
     let objects = (0..OBJECTS).map(|n| (format!("k{n:03}"), Object::generated(n, 300)));
     cloud.put_objects("photos", objects);
-    cloud.on_request(|op| match op.kind {
-        OpKind::HeadObject | OpKind::GetObject if op.name.ends_with('7') => Action::Fail {
-            status: 403,
-            code: "AccessDenied",
-        },
-        _ => Action::Pass,
-    });
+    cloud.on_request(|op| refusal(op).unwrap_or_default());
     let submitted = fleet.run(SUBMIT).await;
     assert_eq!(submitted.code, Some(0), "{submitted:?}");
     let id = fleet.job().await["job_id"].as_str().unwrap().to_owned();
@@ -83,11 +102,25 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
         .await
         .unwrap();
     let broken = truncate_one(&broker, &JobId::new(&id)).await;
-    assert!(
-        !broken.key.is_empty() && !broken.key.ends_with('7'),
-        "{broken:?}"
-    );
+    assert!(!broken.key.is_empty() && !broken.key.ends_with('7'));
+    Troubled {
+        fleet,
+        reporter,
+        broker,
+        id,
+        broken,
+    }
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
+    let Troubled {
+        fleet,
+        reporter,
+        broker,
+        id,
+        broken,
+    } = troubled().await;
     let (lister, copier) = (fleet.role("lister"), fleet.role("copier"));
     let first = ended(&fleet).await;
     let failed = OBJECTS / 10 + 1;
@@ -98,7 +131,7 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
     assert_eq!(undecodable.unwrap()["key"], broken.key.as_str());
 
     // Nobody is told but over the log; the roles that saw the end go on with the job.
-    cloud.clear_hook();
+    fleet.world.cloud.clear_hook();
     let retried = fleet.jobs(&format!("retry {id}")).await;
     assert_eq!(retried.code, Some(0), "{retried:?}");
     let now = retried.summary();
@@ -106,31 +139,74 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
     assert_eq!(now["objects_listed"], 303 - failed, "{now}");
     let last = ended(&fleet).await;
 
-    assert_eq!(last["status"], "Completed", "{last}");
-    assert_eq!(counts(&last), [303, 303, 0, 0, 0]);
-    assert_eq!(last["bytes_copied"], last["bytes_listed"]);
     assert_eq!(last["bytes_listed"], first["bytes_listed"]);
-    assert_equal(&fleet);
-    let (writes, _) = cloud.write_totals(ACCOUNT);
+    assert_all_copied(&fleet, &last, 303);
+    let (writes, _) = fleet.world.cloud.write_totals(ACCOUNT);
     assert_eq!(writes, 303, "what was copied is not copied again");
     for queue in [Queue::Copy, Queue::Again] {
         gone(&*broker, &queue(JobId::new(&id))).await;
     }
-    let waited = fleet.run(&format!("{SUBMIT} --wait")).await;
-    assert_eq!(
-        waited.code,
-        Some(0),
-        "the log tells the last end: {waited:?}"
-    );
-    let nothing = fleet.jobs(&format!("retry {id}")).await;
-    assert_eq!(nothing.code, Some(0), "{nothing:?}");
-    assert!(nothing.stderr.contains("nothing failed"), "{nothing:?}");
-    assert_eq!(nothing.summary()["status"], "Completed");
+    nothing_left(&fleet, &id).await;
     for (line, role) in [("lister", lister), ("copier", copier)] {
         role.terminate();
         assert_eq!(fleet.world.ended(line, role).await.code, Some(0));
     }
     drop(reporter);
+}
+
+/// The log tells the last end, and another retry has nothing to do.
+async fn nothing_left(fleet: &Fleet, id: &str) {
+    let waited = fleet.run(&format!("{SUBMIT} --wait")).await;
+    assert_eq!(waited.code, Some(0), "{waited:?}");
+    let nothing = fleet.jobs(&format!("retry {id}")).await;
+    assert_eq!(nothing.code, Some(0), "{nothing:?}");
+    assert!(nothing.stderr.contains("nothing failed"), "{nothing:?}");
+    assert_eq!(nothing.summary()["status"], "Completed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleets_job_is_retried_while_it_runs() {
+    let (fleet, reporter) = Fleet::start().await;
+    let cloud = fleet.world.cloud.clone();
+    let objects = (0..3_000).map(|n| (format!("k{n}"), Object::generated(n, 300)));
+    cloud.put_objects("photos", objects);
+    let refusing = Arc::new(AtomicBool::new(true));
+    let (gate, seen, still) = (Gate::default(), AtomicU64::new(0), refusing.clone());
+    let held = gate.clone();
+    cloud.on_request(move |op| {
+        let refused = refusal(op).filter(|_| still.load(Ordering::SeqCst));
+        match (refused, op.kind) {
+            (Some(refused), _) => refused,
+            (None, OpKind::PutBlobFromUrl) if seen.fetch_add(1, Ordering::SeqCst) >= 200 => {
+                held.action()
+            }
+            _ => Action::Pass,
+        }
+    });
+    let (copier, lister) = (copying(&fleet).await, fleet.role("lister"));
+    let id = fleet.job().await["job_id"].as_str().unwrap().to_owned();
+    refusing.store(false, Ordering::SeqCst);
+
+    let retried = fleet.jobs(&format!("retry {id}")).await;
+
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    let now = retried.summary();
+    assert_eq!(now["status"], "Running");
+    assert!(now["put_back"]["objects"].as_u64().unwrap() > 0, "{now}");
+    gate.open();
+    let mut last = ended(&fleet).await;
+    if last["objects_failed"] != 0 {
+        // An attempt that was refused before and told of after.
+        assert_eq!(fleet.jobs(&format!("retry {id}")).await.code, Some(0));
+        last = ended(&fleet).await;
+    }
+    assert_all_copied(&fleet, &last, 3_003);
+    let (writes, _) = cloud.write_totals(ACCOUNT);
+    assert!(
+        writes <= 3_003 + 2 * 16,
+        "only what failed is put back: {writes}"
+    );
+    drop((copier, lister, reporter));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,10 +230,7 @@ async fn a_job_whose_copy_queue_was_purged_is_repaired() {
     let said = format!("put back {pages} pages");
     assert!(repaired.stderr.contains(&said), "{repaired:?}");
     let last = ended(&fleet).await;
-    assert_eq!(last["status"], "Completed", "{last}");
-    assert_eq!(counts(&last), [3_003, 3_003, 0, 0, 0]);
-    assert_eq!(last["bytes_copied"], last["bytes_listed"]);
-    assert_equal(&fleet);
+    assert_all_copied(&fleet, &last, 3_003);
     let refused = fleet.jobs(&format!("repair {id}")).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.error().contains("has ended already: Completed"));

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobEnd, JobId, JobSpec};
 
-/// The version this program writes, and the newest it reads.
-pub const VERSION: u8 = 1;
+/// The newest version this program reads.
+pub const VERSION: u8 = 2;
+
+/// The version it writes where an older reader may leave out what it does not know.
+const FIRST: u8 = 1;
 
 /// The highest version there will ever be: what begins with a printable character or beyond is
 /// somebody else's text, not a newer version.
@@ -45,6 +48,17 @@ pub struct Headers {
     pub attempt: u32,
     /// When the first of these attempts failed, in milliseconds since 1970; 0 before.
     pub since_ms: i64,
+    /// The object's key; empty in older messages and where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// The object's size as it was listed, in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub size: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Names one object of one listing in the ledger.
@@ -62,19 +76,9 @@ pub struct CopyId {
     pub round: u32,
 }
 
-impl CopyId {
-    /// The headers of a message about this object, at its first attempt.
-    pub fn headers(&self) -> Headers {
-        Headers {
-            job: self.job.to_string(),
-            list_task: self.list_task,
-            nonce: self.nonce,
-            index: self.index,
-            round: self.round,
-            attempt: 0,
-            since_ms: 0,
-        }
-    }
+/// What an object is called whose key nobody knows.
+pub fn nameless(list_task: u64, index: u32) -> String {
+    format!("(object {index} of list task {list_task})")
 }
 
 /// Part of a bucket's keys: those after `after`, up to and including `until`.
@@ -99,6 +103,34 @@ pub struct ListTask {
     pub range: KeyRange,
     /// Round of the job; objects found carry it on.
     pub round: u32,
+    /// Exactly these keys, in their order, instead of a range.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Keys of the range that are counted elsewhere, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+}
+
+impl ListTask {
+    /// A message of it.
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn message(&self) -> Result<Envelope> {
+        let headers = Headers {
+            job: self.job.to_string(),
+            list_task: self.id,
+            round: self.round,
+            ..Headers::default()
+        };
+        // Whoever does not know of them would list too much.
+        let plain = self.only.is_empty() && self.without.is_empty();
+        let version = if plain { FIRST } else { VERSION };
+        Ok(Envelope {
+            headers,
+            body: encode_as(version, self)?,
+        })
+    }
 }
 
 /// One object as the listing showed it.
@@ -131,6 +163,28 @@ pub struct CopyTask {
     /// What earlier deliveries staged of a large object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Staged>,
+}
+
+impl CopyTask {
+    /// Its message, at its first attempt. The headers say enough to name the object where the body
+    /// cannot be read.
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn message(&self) -> Result<Envelope> {
+        let headers = Headers {
+            job: self.id.job.to_string(),
+            list_task: self.id.list_task,
+            nonce: self.id.nonce,
+            index: self.id.index,
+            round: self.id.round,
+            attempt: 0,
+            since_ms: 0,
+            key: self.object.key.clone(),
+            size: self.object.size,
+        };
+        Envelope::new(headers, self)
+    }
 }
 
 /// The digests of a large object's blocks, as far as they were staged: the block list does not
@@ -267,9 +321,20 @@ pub enum JobEvent {
     Listed {
         /// The job.
         job: JobId,
+        /// The round it was in.
+        #[serde(default)]
+        round: u32,
     },
     /// A job has ended; its queues are gone.
     Ended(JobEnd),
+    /// What had failed of a job is put back; one that had ended goes on, and its queues are there
+    /// again.
+    Reopened {
+        /// The job.
+        job: JobId,
+        /// The round that begins.
+        round: u32,
+    },
     /// A reporter's ledger took charge of this log.
     Ledger {
         /// Random id of the ledger's state.
@@ -277,25 +342,51 @@ pub enum JobEvent {
     },
 }
 
+impl JobEvent {
+    /// The log's record of it.
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn message(&self, job: Option<&JobId>) -> Result<Envelope> {
+        let headers = Headers {
+            job: job.map(ToString::to_string).unwrap_or_default(),
+            ..Headers::default()
+        };
+        // Whoever does not know of it would take the job's tasks for those of one that has ended.
+        let version = match self {
+            Self::Reopened { .. } => VERSION,
+            _ => FIRST,
+        };
+        Ok(Envelope {
+            headers,
+            body: encode_as(version, self)?,
+        })
+    }
+}
+
 /// Encodes a body: version byte, then named MessagePack.
 ///
 /// # Errors
 /// Fails only for values that MessagePack cannot hold, which none of ours are.
 pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
-    let mut body = vec![VERSION];
+    encode_as(FIRST, value)
+}
+
+fn encode_as<T: Serialize>(version: u8, value: &T) -> Result<Bytes> {
+    let mut body = vec![version];
     rmp_serde::encode::write_named(&mut body, value)
         .map_err(|error| Failure::stop(Reason::Internal, format!("cannot encode: {error}")))?;
     Ok(body.into())
 }
 
-/// Decodes a body written by [`encode`].
+/// Decodes a body written by [`encode`], or by a program that wrote an older version.
 ///
 /// # Errors
 /// [`Reason::NewerVersion`] (stop the worker) for a version above [`VERSION`],
 /// [`Reason::Undecodable`] (give up the message) for anything else.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     match body.split_first() {
-        Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| {
+        Some((&(FIRST..=VERSION), rest)) => rmp_serde::from_slice(rest).map_err(|error| {
             Failure::give_up(
                 Reason::Undecodable,
                 format!("message cannot be decoded: {error}"),
@@ -393,6 +484,45 @@ mod tests {
         for body in [&b""[..], b"\x01", b"\x01\xc1", b"\x01\x01"] {
             let failure = decode::<String>(body).unwrap_err();
             assert_eq!(failure.reason, Reason::Undecodable, "{body:?}");
+        }
+    }
+
+    /// An older reader must not take for the whole what is a part, nor for ended what goes on.
+    #[test]
+    fn what_an_older_reader_would_misunderstand_has_a_newer_version() {
+        let task = ListTask {
+            job: JobId::new("j-1"),
+            id: 1,
+            root: 0,
+            range: KeyRange::default(),
+            round: 1,
+            only: Vec::new(),
+            without: Vec::new(),
+        };
+        let key = || vec!["k".to_owned()];
+        let only = ListTask {
+            only: key(),
+            ..task.clone()
+        };
+        let without = ListTask {
+            without: key(),
+            ..task.clone()
+        };
+        for (task, version) in [(&task, 1), (&only, 2), (&without, 2)] {
+            let message = task.message().unwrap();
+            assert_eq!(message.body[0], version);
+            assert_eq!(message.decode::<ListTask>().unwrap(), *task);
+        }
+        let job = JobId::new("j-1");
+        let listed = JobEvent::Listed {
+            job: job.clone(),
+            round: 1,
+        };
+        let reopened = JobEvent::Reopened { job, round: 1 };
+        for (event, version) in [(listed, 1), (reopened, 2)] {
+            let message = event.message(None).unwrap();
+            assert_eq!(message.body[0], version);
+            assert_eq!(message.decode::<JobEvent>().unwrap(), event);
         }
     }
 }

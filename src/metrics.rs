@@ -89,6 +89,8 @@ pub struct Metrics {
     pub job_bytes: IntGaugeVec,
     /// Failed objects of a job, by reason.
     pub job_failed_objects: IntGaugeVec,
+    /// Objects of a job that are listed, but neither ended nor open; 0 unless something is wrong.
+    pub job_imbalance_objects: IntGaugeVec,
     /// Jobs, by status.
     pub jobs: IntGaugeVec,
     /// Messages waiting, by queue.
@@ -156,12 +158,17 @@ impl Metrics {
             pages: counters("pages_total", "pages listed", &["result"])?,
             listed_objects: listed,
             outcomes: counters("outcomes_total", "outcomes folded", &["outcome"])?,
-            job_objects: gauges("job_objects", "objects of a job", &["job", "state"])?,
-            job_bytes: gauges("job_bytes", "bytes of a job", &["job", "state"])?,
+            job_objects: gauges("job_objects", "objects of a job", &["job_id", "state"])?,
+            job_bytes: gauges("job_bytes", "bytes of a job", &["job_id", "state"])?,
             job_failed_objects: gauges(
                 "job_failed_objects",
                 "failed objects of a job",
-                &["job", "reason"],
+                &["job_id", "reason"],
+            )?,
+            job_imbalance_objects: gauges(
+                "job_imbalance_objects",
+                "objects of a job that are not accounted for",
+                &["job_id"],
             )?,
             jobs: gauges("jobs", "jobs", &["status"])?,
             queue_messages: gauges("queue_messages", "messages waiting", &["queue"])?,
@@ -195,6 +202,7 @@ impl Metrics {
             shown.push(Box::new(self.job_objects.clone()));
             shown.push(Box::new(self.job_bytes.clone()));
             shown.push(Box::new(self.job_failed_objects.clone()));
+            shown.push(Box::new(self.job_imbalance_objects.clone()));
             shown.push(Box::new(self.jobs.clone()));
             shown.push(Box::new(self.queue_messages.clone()));
         } else {

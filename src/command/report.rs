@@ -54,6 +54,12 @@ pub(super) fn text(summary: &Summary) -> String {
             HumanCount(summary.objects_open)
         ));
     }
+    if summary.objects_imbalance != 0 {
+        lines.push(format!(
+            "  imbalance: {} objects are not accounted for; compare source and destination",
+            summary.objects_imbalance
+        ));
+    }
     lines.push(format!("  elapsed  {}", HumanDuration(elapsed)));
     if summary.status == JobStatus::Interrupted {
         lines.push(format!(

@@ -33,7 +33,7 @@ use crate::prompt::Prompter;
 use crate::reporter::book::JobAccount;
 use crate::reporter::ledger::{self, EndingKind, Ledger};
 use crate::reporter::summary::Summary;
-use crate::reporter::{LedgerHandle, Reporter};
+use crate::reporter::{self, LedgerHandle, Reporter};
 use crate::retry::RetryPolicy;
 use crate::serve;
 
@@ -97,6 +97,8 @@ pub(super) async fn run(
         spec,
     };
     run.belong_together().await?;
+    // A process before this one may have put work back without telling the log.
+    reporter::catch_up(&*run.broker, &run.ledger).await?;
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
     let mut progress = Progress::new(means.output.clone());
     progress.begin(&job, means.log)?;

@@ -23,8 +23,8 @@ use etcetera::BaseStrategy;
 pub use args::{
     BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli, CopyArgs,
     CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs, ListerCli,
-    LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, ReporterCli, ResumeJob,
-    SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs, StatusFilter,
+    LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, RepairJob, ReporterCli,
+    ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;

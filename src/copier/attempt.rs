@@ -11,7 +11,7 @@ use super::{Shared, root_of};
 use crate::broker::{Delivery, MAX_WAIT};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{JobId, JobSpec, Root};
-use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged};
+use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged, nameless};
 use crate::retry::{Decision, Tries};
 
 /// Attempts the task and settles its delivery. An error stops the copier; `stop` leaves a task
@@ -27,7 +27,7 @@ pub(super) async fn handle(
         Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
         Err(failure) => return unreadable(shared, delivery, failure).await,
     };
-    if shared.copier.board.has_ended(&spec.id) {
+    if shared.copier.board.has_ended_in(&spec.id, task.id.round) {
         return settled(delivery.ack().await);
     }
     let root = match root_of(spec, task.root) {
@@ -172,11 +172,11 @@ async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Re
             index: headers.index,
             round: headers.round,
         },
-        key: format!(
-            "(object {} of list task {})",
-            headers.index, headers.list_task
-        ),
-        size: 0,
+        key: match headers.key.as_str() {
+            "" => nameless(headers.list_task, headers.index),
+            key => key.to_owned(),
+        },
+        size: headers.size,
         ending: Ending::Failed {
             reason: Reason::Undecodable,
             message: failure.message.clone(),

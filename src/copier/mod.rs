@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::board::Board;
+use crate::board::{Board, KnownJob};
 use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
@@ -123,15 +123,16 @@ impl Copier {
 /// Runs one worker for each running job, until shutdown or the first failure.
 async fn supervise(shared: &Shared) -> Result<()> {
     let mut board = shared.copier.board.clone();
-    let mut working: JoinSet<(JobId, Result<()>)> = JoinSet::new();
-    let mut known: HashMap<JobId, CancellationToken> = HashMap::new();
+    let mut working: JoinSet<((JobId, u32), Result<()>)> = JoinSet::new();
+    let mut known: HashMap<JobId, (u32, CancellationToken)> = HashMap::new();
     let result = loop {
-        for (spec, stop) in news(&board, &mut known, &shared.shutdown) {
+        for (job, stop) in news(&board, &mut known, &shared.shutdown) {
             let shared = Shared {
                 unsettled: TaskTracker::new(),
                 ..shared.clone()
             };
-            working.spawn(async move { (spec.id.clone(), worker::run(shared, spec, stop).await) });
+            let life = (job.spec.id.clone(), job.reopened);
+            working.spawn(async move { (life, worker::run(shared, job.spec, stop).await) });
         }
         tokio::select! {
             () = shared.shutdown.cancelled() => break Ok(()),
@@ -152,23 +153,27 @@ async fn supervise(shared: &Shared) -> Result<()> {
     result
 }
 
-/// Starts jobs that are new and stops those that have ended.
+/// Starts jobs that are new or go on after an end, and stops those that have ended.
 fn news(
     board: &Board,
-    known: &mut HashMap<JobId, CancellationToken>,
+    known: &mut HashMap<JobId, (u32, CancellationToken)>,
     shutdown: &CancellationToken,
-) -> Vec<(Arc<JobSpec>, CancellationToken)> {
+) -> Vec<(KnownJob, CancellationToken)> {
     let jobs = board.jobs();
     let mut started = Vec::new();
     for job in jobs.iter() {
-        match (known.get(&job.spec.id), &job.end) {
-            (Some(stop), Some(_)) => stop.cancel(),
-            (None, None) => {
-                let stop = shutdown.child_token();
-                known.insert(job.spec.id.clone(), stop.clone());
-                started.push((job.spec.clone(), stop));
-            }
-            _ => {}
+        let here = known.get(&job.spec.id);
+        // The queues of an earlier life are gone, whether its end was seen here or not.
+        let at_work = here.is_some_and(|(life, _)| *life == job.reopened);
+        if let Some((_, stop)) = here
+            && !(at_work && job.end.is_none())
+        {
+            stop.cancel();
+        }
+        if job.end.is_none() && !at_work {
+            let stop = shutdown.child_token();
+            known.insert(job.spec.id.clone(), (job.reopened, stop.clone()));
+            started.push((job.clone(), stop));
         }
     }
     started
@@ -176,12 +181,14 @@ fn news(
 
 async fn ended(
     board: &mut Board,
-    done: std::result::Result<(JobId, Result<()>), tokio::task::JoinError>,
+    done: std::result::Result<((JobId, u32), Result<()>), tokio::task::JoinError>,
 ) -> Result<()> {
-    let (job, result) =
+    let ((job, life), result) =
         done.map_err(|error| Failure::stop(Reason::Internal, format!("a copier failed: {error}")))?;
     match result {
-        Err(failure) if failure.reason == Reason::BrokerRejected && board.ends_soon(&job).await => {
+        Err(failure)
+            if failure.reason == Reason::BrokerRejected && board.ends_soon(&job, life).await =>
+        {
             tracing::debug!(job.id = %job, %failure, "the job's queues are gone");
             Ok(())
         }

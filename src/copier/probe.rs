@@ -129,6 +129,8 @@ impl Probe<'_> {
             root: self.number,
             range: KeyRange::default(),
             round: 0,
+            only: Vec::new(),
+            without: Vec::new(),
         };
         let fetch = Fetch::new(&self.clients.source, metrics, self.root, &rules);
         let listing = fetch.page(&task.range).await?;

@@ -154,7 +154,12 @@ async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Ne
 /// The blob was written since the job was submitted: by the job, which is then done with it, or
 /// by somebody else, who is overwritten as long as the job runs.
 async fn written_since(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
-    if passage.shared.copier.board.has_ended(&spec.id) {
+    if passage
+        .shared
+        .copier
+        .board
+        .has_ended_in(&spec.id, task.id.round)
+    {
         return Err(Failure::retry(
             Reason::DestinationChanged,
             "the job has ended, and the blob was written since",

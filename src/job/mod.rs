@@ -151,6 +151,9 @@ pub struct JobEnd {
     pub ended_at_ms: i64,
     /// What it came to.
     pub totals: Totals,
+    /// The round it ended in.
+    #[serde(default)]
+    pub round: u32,
 }
 
 /// What a job has come to.
@@ -190,19 +193,68 @@ pub struct Totals {
 impl Totals {
     /// Objects listed whose end is not known yet.
     pub fn open(&self) -> u64 {
-        self.listed
-            .saturating_sub(self.copied + self.skipped + self.failed)
+        self.listed.saturating_sub(self.ended())
     }
 
-    /// The status of a job that ended with these totals.
+    /// Objects whose end is known.
+    pub fn ended(&self) -> u64 {
+        self.copied + self.skipped + self.failed
+    }
+
+    /// Takes an object out that failed.
+    pub fn withdraw_failed(&mut self, reason: &str, size: u64) {
+        self.listed = self.listed.saturating_sub(1);
+        self.listed_bytes = self.listed_bytes.saturating_sub(size);
+        self.failed = self.failed.saturating_sub(1);
+        take(&mut self.failed_by_reason, reason, 1);
+    }
+
+    /// Takes a part out.
+    pub fn withdraw(&mut self, part: &Self) {
+        for (sum, some) in [
+            (&mut self.listed, part.listed),
+            (&mut self.listed_bytes, part.listed_bytes),
+            (&mut self.copied, part.copied),
+            (&mut self.copied_bytes, part.copied_bytes),
+            (&mut self.skipped, part.skipped),
+            (&mut self.failed, part.failed),
+            (&mut self.filtered, part.filtered),
+            (&mut self.pages, part.pages),
+            (&mut self.ranges_failed, part.ranges_failed),
+            (&mut self.relayed, part.relayed),
+            (&mut self.escaped, part.escaped),
+            (&mut self.metadata_excluded, part.metadata_excluded),
+        ] {
+            *sum = sum.saturating_sub(some);
+        }
+        for (counts, some) in [
+            (&mut self.failed_by_reason, &part.failed_by_reason),
+            (&mut self.skipped_by_reason, &part.skipped_by_reason),
+        ] {
+            some.iter()
+                .for_each(|(name, some)| take(counts, name, *some));
+        }
+    }
+
+    /// The status of a job that ended with these totals. Totals that do not add up are an error.
     pub fn final_status(&self) -> JobStatus {
-        let errors = self.failed + self.ranges_failed > 0;
+        let errors = self.failed + self.ranges_failed > 0 || self.listed != self.ended();
         match (errors, self.skipped > 0) {
             (true, false) if self.copied == 0 => JobStatus::Failed,
             (true, true) => JobStatus::CompletedWithErrorsAndSkipped,
             (true, false) => JobStatus::CompletedWithErrors,
             (false, true) => JobStatus::CompletedWithSkipped,
             (false, false) => JobStatus::Completed,
+        }
+    }
+}
+
+/// Takes some of a count; one that comes to nothing goes away.
+fn take(counts: &mut BTreeMap<String, u64>, name: &str, some: u64) {
+    if let Some(count) = counts.get_mut(name) {
+        *count = count.saturating_sub(some);
+        if *count == 0 {
+            counts.remove(name);
         }
     }
 }

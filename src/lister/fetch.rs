@@ -1,5 +1,6 @@
 //! Asks the source for one page of a root.
 
+use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::entry::Entry;
@@ -13,6 +14,8 @@ use crate::source::list::S3Object;
 
 /// The most S3 gives in one answer.
 const PAGE_KEYS: u16 = 1000;
+/// Objects looked at by themselves at a time.
+const LOOKS: usize = 16;
 
 /// One root and whom to ask about it.
 #[derive(Clone, Debug)]
@@ -83,6 +86,29 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// The objects of exactly these keys, in their order; each is looked at by itself, as one that
+    /// the user named.
+    ///
+    /// # Errors
+    /// The source: worth another try.
+    pub(crate) async fn objects(&self, keys: &[String]) -> Result<Listing> {
+        let named = |key: String| async move {
+            let head = self.head(&key, None).await;
+            named(&key, head.map(|head| self.one(&key, None, head)))
+        };
+        let looks = stream::iter(keys.to_vec()).map(named).buffered(LOOKS);
+        let mut whole = Listing::default();
+        let mut looks = std::pin::pin!(looks);
+        while let Some(one) = looks.next().await {
+            let Listing {
+                objects, failed, ..
+            } = one?;
+            whole.objects.extend(objects);
+            whole.failed.extend(failed);
+        }
+        Ok(whole)
+    }
+
     pub(super) async fn head(&self, key: &str, version: Option<&str>) -> Result<ObjectHead> {
         let started = Instant::now();
         let head = self.source.head(&self.bucket, key, version).await;
@@ -125,7 +151,7 @@ impl<'a> Fetch<'a> {
         Ok(Listing {
             objects: page.objects.into_iter().map(found).collect(),
             next_after: page.next_after,
-            failed: None,
+            failed: Vec::new(),
         })
     }
 
@@ -169,7 +195,7 @@ fn of_version(version: Option<&str>, mut failure: Failure) -> Failure {
 pub(super) fn named(key: &str, listing: Result<Listing>) -> Result<Listing> {
     match listing {
         Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Listing {
-            failed: Some((key.to_owned(), failure)),
+            failed: vec![(key.to_owned(), failure)],
             ..Listing::default()
         }),
         other => other,

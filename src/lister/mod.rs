@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
+use crate::board::{Board, Over};
 use crate::broker::{Broker, Delivery, Queue};
 use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
@@ -29,6 +29,8 @@ use crate::retry::{Decision, RetryPolicy, Tries};
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
 const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
+/// How long it is put aside where the log has not told of it by then.
+const UNKNOWN_ROUND_WAIT: Duration = Duration::from_secs(5);
 
 /// Everything a lister works with.
 #[derive(Clone, Debug)]
@@ -96,10 +98,15 @@ impl Lister {
         let known = timeout(UNKNOWN_JOB_WAIT, self.board.wait_for(&task.job)).await;
         let Ok(Some(job)) = known else {
             let message = delivery.message.clone();
-            return settled(delivery.again(message, Duration::from_secs(5)).await);
+            return settled(delivery.again(message, UNKNOWN_ROUND_WAIT).await);
         };
-        if job.end.is_some() {
-            return settled(delivery.ack().await);
+        match self.board.is_over(&task.job, task.round).await {
+            Over::No => {}
+            Over::Yes => return settled(delivery.ack().await),
+            Over::Unknown => {
+                let message = delivery.message.clone();
+                return settled(delivery.again(message, UNKNOWN_ROUND_WAIT).await);
+            }
         }
         match self.list(&job.spec, &task, shutdown).await {
             Ok(()) => {
@@ -120,7 +127,7 @@ impl Lister {
             .attempt_failures
             .with_label_values(&[failure.reason.as_str()])
             .inc();
-        if self.board.has_ended(&task.job) {
+        if self.board.has_ended_in(&task.job, task.round) {
             return settled(delivery.ack().await);
         }
         let now_ms = self.clients.clock().unix_ms();

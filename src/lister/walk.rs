@@ -29,10 +29,12 @@ impl Lister {
         let root = root_of(spec, task.root).map_err(Unfinished::Failed)?;
         let clients = self.clients.of(spec).map_err(Unfinished::Failed)?;
         let rules = Rules::new(&spec.options).map_err(Unfinished::Failed)?;
-        let listing = Fetch::new(&clients.source, &self.metrics, root, &rules)
-            .page(&task.range)
-            .await
-            .map_err(Unfinished::Failed)?;
+        let fetch = Fetch::new(&clients.source, &self.metrics, root, &rules);
+        let listing = match &task.only[..] {
+            [] => fetch.page(&task.range).await,
+            keys => fetch.objects(keys).await,
+        }
+        .map_err(Unfinished::Failed)?;
         let draft = page::draft(task, root, &rules, rand::random(), listing);
         let found = u64::from(draft.objects());
         let page = publish::tasks(&*self.broker, draft)

@@ -12,6 +12,15 @@ use crate::metrics::Metrics;
 /// Ended jobs shown in metrics; older ones stay in `/api/jobs`.
 const ENDED_SHOWN: usize = 5;
 
+/// What was seen on the way.
+#[derive(Debug)]
+pub(super) struct Glance {
+    /// Running jobs and the messages that wait in any of their queues, where that is known.
+    pub(super) waiting: Option<Vec<(JobId, u64)>>,
+    /// Jobs whose totals do not add up, and by how much.
+    pub(super) unbalanced: Vec<(JobId, i64)>,
+}
+
 /// Brings the ledger's metrics up to date.
 ///
 /// # Errors
@@ -21,7 +30,7 @@ pub(super) async fn refresh(
     ledger: &LedgerHandle,
     metrics: &Metrics,
     now_ms: i64,
-) -> Result<()> {
+) -> Result<Glance> {
     let summaries = ledger.summaries(now_ms).await?;
     show_jobs(metrics, &summaries);
     let running: Vec<JobId> = summaries
@@ -29,10 +38,18 @@ pub(super) async fn refresh(
         .filter(|summary| summary.status == JobStatus::Running)
         .map(|summary| summary.job_id.clone())
         .collect();
-    if let Err(failure) = show_queues(broker, metrics, &running).await {
+    let waiting = show_queues(broker, metrics, running).await;
+    if let Err(failure) = &waiting {
         tracing::debug!(%failure, "queue depths are not known");
     }
-    Ok(())
+    let unbalanced = summaries
+        .iter()
+        .filter(|summary| summary.objects_imbalance != 0)
+        .map(|summary| (summary.job_id.clone(), summary.objects_imbalance));
+    Ok(Glance {
+        waiting: waiting.ok(),
+        unbalanced: unbalanced.collect(),
+    })
 }
 
 /// Values are set in place, never taken away and put back: a scrape may come at any moment.
@@ -78,6 +95,10 @@ fn bytes(summary: &Summary) -> [(&'static str, u64); 2] {
 
 fn show_job(metrics: &Metrics, summary: &Summary) {
     let job = summary.job_id.as_str();
+    metrics
+        .job_imbalance_objects
+        .with_label_values(&[job])
+        .set(summary.objects_imbalance);
     for (state, value) in objects(summary) {
         metrics
             .job_objects
@@ -106,6 +127,7 @@ fn show_job(metrics: &Metrics, summary: &Summary) {
 /// Removing what is not there is an error of no consequence.
 fn hide_job(metrics: &Metrics, summary: &Summary) {
     let job = summary.job_id.as_str();
+    drop(metrics.job_imbalance_objects.remove_label_values(&[job]));
     for (state, _) in objects(summary) {
         drop(metrics.job_objects.remove_label_values(&[job, state]));
     }
@@ -121,7 +143,11 @@ fn hide_job(metrics: &Metrics, summary: &Summary) {
     }
 }
 
-async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) -> Result<()> {
+async fn show_queues(
+    broker: &dyn Broker,
+    metrics: &Metrics,
+    running: Vec<JobId>,
+) -> Result<Vec<(JobId, u64)>> {
     let mut depths = BTreeMap::from([("copy", 0), ("again", 0)]);
     for (name, queue) in [
         ("list", Queue::List),
@@ -130,10 +156,14 @@ async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) 
     ] {
         depths.insert(name, broker.depth(&queue).await?.ready);
     }
+    let common = depths["list"] + depths["outcome"];
+    let mut waiting = Vec::new();
     for job in running {
-        *depths.entry("copy").or_default() += broker.depth(&Queue::Copy(job.clone())).await?.ready;
-        *depths.entry("again").or_default() +=
-            broker.depth(&Queue::Again(job.clone())).await?.ready;
+        let copy = broker.depth(&Queue::Copy(job.clone())).await?.ready;
+        let again = broker.depth(&Queue::Again(job.clone())).await?.ready;
+        *depths.entry("copy").or_default() += copy;
+        *depths.entry("again").or_default() += again;
+        waiting.push((job, common + copy + again));
     }
     for (name, ready) in depths {
         metrics
@@ -141,7 +171,7 @@ async fn show_queues(broker: &dyn Broker, metrics: &Metrics, running: &[JobId]) 
             .with_label_values(&[name])
             .set(signed(ready));
     }
-    Ok(())
+    Ok(waiting)
 }
 
 fn signed(value: u64) -> i64 {

@@ -11,8 +11,10 @@ mod intake;
 pub mod ledger;
 mod outbox;
 pub mod serve;
+mod stall;
 pub mod summary;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +22,16 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use handle::LedgerHandle;
+pub use serve::{refuses_repair, refuses_retry};
 
 use crate::board::Board;
 use crate::broker::{Broker, Queue};
 use crate::clock::Clock;
 use crate::failure::Result;
-use crate::job::JobSpec;
+use crate::job::{JobId, JobSpec};
 use crate::metrics::Metrics;
 use intake::Intake;
+use stall::{Seen, Stalls};
 
 /// How often metrics are refreshed and an outbox that could not be sent is tried again.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,6 +55,13 @@ pub struct Reporter {
     pub adopt: bool,
 }
 
+/// What has been said of jobs and need not be said again.
+#[derive(Debug, Default)]
+struct Told {
+    stalls: Stalls,
+    unbalanced: BTreeSet<JobId>,
+}
+
 /// Ends a job that nobody works on, in the ledger and in the log; one that has ended stays as it
 /// is. The broker and the ledger are this process's alone.
 ///
@@ -72,6 +83,15 @@ pub async fn cancel(
     outbox::flush(broker, ledger).await
 }
 
+/// Sends what an earlier process left to be sent. The broker and the ledger are this process's
+/// alone.
+///
+/// # Errors
+/// The broker, or the disk.
+pub async fn catch_up(broker: &dyn Broker, ledger: &LedgerHandle) -> Result<()> {
+    outbox::flush(broker, ledger).await
+}
+
 impl Reporter {
     /// Works until `shutdown`; what was taken is folded before it returns.
     ///
@@ -82,6 +102,7 @@ impl Reporter {
         self.open_accounts().await?;
         let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
         let mut intake = Intake::new(consumer);
+        let mut told = Told::default();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -92,7 +113,7 @@ impl Reporter {
                     self.open_accounts().await?;
                 }
                 batch = intake.next() => self.fold(batch?).await?,
-                _ = tick.tick() => self.refresh().await?,
+                _ = tick.tick() => self.refresh(&mut told).await?,
             }
             outbox::flush(&*self.broker, &self.ledger).await?;
         }
@@ -100,13 +121,13 @@ impl Reporter {
 
     /// Opens an account for every running job of the log that has none.
     async fn open_accounts(&self) -> Result<()> {
-        let running: Vec<Arc<JobSpec>> = self
+        let running: Vec<(Arc<JobSpec>, u32)> = self
             .board
             .jobs()
             .running()
-            .map(|job| job.spec.clone())
+            .map(|job| (job.spec.clone(), job.round))
             .collect();
-        for spec in running {
+        for (spec, round) in running {
             let now_ms = self.clock.unix_ms();
             let id = spec.id.clone();
             if self
@@ -119,7 +140,7 @@ impl Reporter {
             self.broker.declare_job(&spec.id).await?;
             tracing::info!(job.id = %spec.id, roots = spec.roots.len(), "job accepted");
             self.ledger
-                .with(move |ledger| ledger.submit(&spec, now_ms))
+                .with(move |ledger| ledger.submit_in(&spec, round, now_ms))
                 .await??;
         }
         Ok(())
@@ -142,8 +163,49 @@ impl Reporter {
         Ok(())
     }
 
-    async fn refresh(&self) -> Result<()> {
+    async fn refresh(&self, told: &mut Told) -> Result<()> {
         let now_ms = self.clock.unix_ms();
-        gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await
+        let glance = gauges::refresh(&*self.broker, &self.ledger, &self.metrics, now_ms).await?;
+        for (job, objects) in glance.unbalanced {
+            if told.unbalanced.insert(job.clone()) {
+                tracing::error!(
+                    job.id = %job,
+                    objects,
+                    "the job's totals do not add up: compare source and destination at its end"
+                );
+            }
+        }
+        let Some(waiting) = glance.waiting else {
+            return Ok(());
+        };
+        let running: Vec<_> = waiting.iter().map(|(job, _)| job.clone()).collect();
+        told.stalls.keep(&running);
+        for (job, waiting) in waiting {
+            if let Some(seen) = self.seen(&job, waiting).await?
+                && told.stalls.look(&job, seen, now_ms)
+            {
+                tracing::warn!(
+                    job.id = %job,
+                    open = seen.open,
+                    "nothing waits in the job's queues and nothing has come for ten minutes: if \
+                     the broker lost its messages, blobfleet jobs repair {job} puts them back"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn seen(&self, job: &JobId, waiting: u64) -> Result<Option<Seen>> {
+        let job = job.clone();
+        let seen = self.ledger.with(move |ledger| {
+            let account = ledger.book().jobs.get(&job)?;
+            let totals = &account.totals;
+            Some(Seen {
+                waiting,
+                open: account.open() + account.issued(),
+                heard: totals.pages + totals.copied + totals.skipped + totals.failed,
+            })
+        });
+        seen.await
     }
 }

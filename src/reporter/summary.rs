@@ -28,6 +28,10 @@ pub struct Summary {
     pub objects_failed: u64,
     /// Objects listed that have not ended.
     pub objects_open: u64,
+    /// Objects listed beyond those counted otherwise; shown only where it is not 0, which is a
+    /// fault of this program.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub objects_imbalance: i64,
     /// Copied objects whose content came through a copier.
     pub objects_relayed: u64,
     /// Copied objects whose blob has another name.
@@ -54,12 +58,18 @@ pub struct Summary {
     pub elapsed_seconds: f64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 impl Summary {
     /// The summary of an account at a moment.
     pub fn of(account: &JobAccount, now_ms: i64) -> Self {
         let end = account.ended_at_ms;
         Self {
             listing_complete: account.listed,
+            objects_imbalance: account.imbalance(),
             ..Self::new(
                 &account.spec,
                 account.status,
@@ -98,6 +108,7 @@ impl Summary {
             objects_skipped: totals.skipped,
             objects_failed: totals.failed,
             objects_open: totals.open(),
+            objects_imbalance: 0,
             objects_relayed: totals.relayed,
             objects_escaped: totals.escaped,
             objects_metadata_excluded: totals.metadata_excluded,

@@ -95,6 +95,8 @@ pub(crate) fn message(number: u32) -> Envelope {
             round: 2,
             attempt: number % 7,
             since_ms: i64::from(number),
+            key: format!("key {number}"),
+            size: u64::from(number),
         },
         body: message::encode(&format!("body {number}")).unwrap(),
     }

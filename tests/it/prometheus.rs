@@ -183,10 +183,9 @@ fn configuration(scrapes: &[Scrape]) -> String {
     let mut text = String::from("global: {scrape_interval: 1s, scrape_timeout: 1s}\n");
     text.push_str("scrape_configs:\n");
     for Scrape { job, targets } in scrapes {
-        let honor = *job == "reporter";
         writeln!(
             text,
-            "- job_name: {job}\n  honor_labels: {honor}\n  static_configs:\n  - targets: {targets:?}"
+            "- job_name: {job}\n  static_configs:\n  - targets: {targets:?}"
         )
         .unwrap();
     }
@@ -211,8 +210,8 @@ fn said(log: &Path) -> String {
 }
 
 #[tokio::test]
-async fn it_tells_a_value_from_nothing_and_keeps_the_reporters_own_labels() {
-    let text = "# TYPE things gauge\nthings{job=\"copy-1\"} 7\nthings{job=\"copy-2\"} NaN\n";
+async fn it_tells_a_value_from_nothing_and_keeps_a_jobs_id_apart_from_its_own_job() {
+    let text = "# TYPE things gauge\nthings{job_id=\"copy-1\"} 7\nthings{job_id=\"copy-2\"} NaN\n";
     let metrics = axum::routing::get(move || async move { text });
     let app = axum::Router::new().route("/metrics", metrics);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -224,12 +223,14 @@ async fn it_tells_a_value_from_nothing_and_keeps_the_reporters_own_labels() {
     }])
     .await;
 
-    let found = prometheus.query(r#"things{job="copy-1"}"#).await;
+    let found = prometheus
+        .query(r#"things{job_id="copy-1",job="reporter"}"#)
+        .await;
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((found[0].label("job"), found[0].value), ("copy-1", 7.0));
+    assert_eq!((found[0].label("job_id"), found[0].value), ("copy-1", 7.0));
     assert!(prometheus.query("things == NaN").await.is_empty());
     assert!(
-        prometheus.query(r#"things{job="copy-2"}"#).await[0]
+        prometheus.query(r#"things{job_id="copy-2"}"#).await[0]
             .value
             .is_nan()
     );
@@ -239,7 +240,7 @@ async fn it_tells_a_value_from_nothing_and_keeps_the_reporters_own_labels() {
         prometheus.query("scalar(vector(4))").await
     );
     assert_eq!(
-        prometheus.label_values("things", "job").await,
+        prometheus.label_values("things", "job_id").await,
         ["copy-1", "copy-2"]
     );
     serving.abort();

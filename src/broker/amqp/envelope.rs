@@ -51,6 +51,10 @@ impl Outgoing {
         put("round", headers.round.to_string());
         put("attempt", headers.attempt.to_string());
         put("since", headers.since_ms.to_string());
+        if !headers.key.is_empty() {
+            put("key", headers.key);
+            put("size", headers.size.to_string());
+        }
         for (name, value) in more {
             put(name, (*value).to_owned());
         }
@@ -73,6 +77,8 @@ pub(super) fn envelope(properties: &BasicProperties, body: Vec<u8>) -> Envelope 
             round: text("round").parse().unwrap_or(0),
             attempt: text("attempt").parse().unwrap_or(0),
             since_ms: text("since").parse().unwrap_or(0),
+            key: text("key"),
+            size: text("size").parse().unwrap_or(0),
         },
         body: body.into(),
     }
@@ -148,6 +154,8 @@ mod tests {
                 round: 3,
                 attempt: 4,
                 since_ms: 5,
+                key: "ä/ \u{1}".into(),
+                size: u64::MAX,
             },
             body: vec![0, 255, 1].into(),
         };

@@ -87,8 +87,14 @@ impl Topology {
     }
 
     pub(super) async fn declare_job(&self, link: &Link, job: &JobId) -> Result<()> {
-        let queues = [Queue::Again(job.clone()), Queue::Copy(job.clone())];
-        self.declare_all(link, &queues).await
+        let again = Queue::Again(job.clone());
+        // Another process may have removed them with an earlier end of the job.
+        for seconds in WAITS {
+            let (name, _) = self.wait_queue(&again, Duration::from_secs(seconds))?;
+            self.forget(&name);
+        }
+        self.declare_all(link, &[again, Queue::Copy(job.clone())])
+            .await
     }
 
     async fn declare_all(&self, link: &Link, queues: &[Queue]) -> Result<()> {

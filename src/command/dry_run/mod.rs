@@ -71,6 +71,8 @@ impl DryRun<'_> {
                 root: number,
                 range,
                 round: 0,
+                only: Vec::new(),
+                without: Vec::new(),
             };
             let fetch = Fetch::new(&self.clients.source, &self.metrics, root, &self.rules);
             match patiently(|| fetch.page(&task.range)).await {

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Place;
 use super::list::summary;
 use super::show::not_begun;
+use super::{Place, told};
 use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
-use crate::command::azcopy_json::JobSummary;
 use crate::command::output::Output;
-use crate::command::report;
 use crate::command::state::{self, FoundJob, JobFolder};
-use crate::config::{CancelJob, OutputType};
+use crate::config::CancelJob;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobStatus;
 use crate::reporter::summary::Summary;
@@ -36,11 +34,7 @@ pub(super) async fn run(command: &CancelJob, output: &Output, clock: &Clock) -> 
             reporter.cancel(job.job_id.as_str()).await?
         }
     };
-    match output.kind {
-        OutputType::Text => output.line(&report::text(&summary))?,
-        OutputType::Json => output.json(&summary)?,
-        OutputType::AzcopyJson => output.azcopy("EndOfJob", &JobSummary::of(&summary))?,
-    }
+    told(output, &summary)?;
     Ok(0)
 }
 

@@ -5,7 +5,9 @@ mod clean;
 mod list;
 mod records;
 mod remote;
+mod repair;
 mod resume;
+mod retry;
 mod show;
 
 use std::path::PathBuf;
@@ -14,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::remote::Remote;
 use crate::clock::Clock;
+use crate::command::azcopy_json::JobSummary;
 use crate::command::output::Output;
-use crate::config::{Env, JobsArgs, JobsCommand};
+use crate::command::report;
+use crate::config::{Env, JobsArgs, JobsCommand, OutputType};
 use crate::failure::{Failure, Reason, Result};
+use crate::reporter::summary::Summary;
 
 /// Runs the command; gives the exit code.
 ///
@@ -42,6 +47,8 @@ async fn dispatch(
             only_here(&command.jobs, "resume")?;
             resume::run(*command, output, env, shutdown).await
         }
+        JobsCommand::Retry(command) => retry::run(*command, output, env, shutdown).await,
+        JobsCommand::Repair(command) => repair::run(&command, output, clock).await,
         JobsCommand::Cancel(command) => cancel::run(&command, output, clock).await,
         JobsCommand::Remove(command) => {
             only_here(&command.jobs, "remove")?;
@@ -51,6 +58,15 @@ async fn dispatch(
             only_here(&command.jobs, "clean")?;
             clean::clean(&command, output)
         }
+    }
+}
+
+/// Prints where a job stands after something was done to it.
+fn told(output: &Output, summary: &Summary) -> Result<()> {
+    match output.kind {
+        OutputType::Text => output.line(&report::text(summary)),
+        OutputType::Json => output.json(summary),
+        OutputType::AzcopyJson => output.azcopy("EndOfJob", &JobSummary::of(summary)),
     }
 }
 

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::command::state::pick;
 use crate::failure::{Failure, Reason, Result};
 use crate::http::{Roots, client};
-use crate::reporter::ledger::{EndingKind, EndingLine, RangeLine};
+use crate::reporter::book::Repaired;
+use crate::reporter::ledger::{EndingKind, EndingLine, PutBack, RangeLine};
+use crate::reporter::serve::Answer;
 use crate::reporter::summary::Summary;
 
 /// How long the reporter may take for an answer.
@@ -85,6 +87,18 @@ impl Remote {
     /// Ends a job.
     pub(super) async fn cancel(&self, job: &str) -> Result<Summary> {
         self.ask(Method::POST, &format!("api/jobs/{job}/cancel"), &[])
+            .await
+    }
+
+    /// Puts back what failed of a job.
+    pub(super) async fn retry(&self, job: &str) -> Result<Answer<PutBack>> {
+        self.ask(Method::POST, &format!("api/jobs/{job}/retry"), &[])
+            .await
+    }
+
+    /// Lists anew what is open of a job.
+    pub(super) async fn repair(&self, job: &str) -> Result<Answer<Repaired>> {
+        self.ask(Method::POST, &format!("api/jobs/{job}/repair"), &[])
             .await
     }
 

@@ -1,25 +1,26 @@
 //! `jobs resume`: goes on with a job from what is stored of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::cancel;
-use super::list::summary;
 use super::show::not_begun;
-use crate::board;
+use crate::board::{self, KnownJob};
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
 use crate::command::output::Output;
 use crate::command::run::{self, Means};
-use crate::command::state::{self, JobFolder};
+use crate::command::state::{self, FoundJob, JobFolder};
 use crate::command::wiring::{AWS_HOME, Wiring};
 use crate::config::{Env, ResumeJob};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, JobStatus};
+use crate::reporter::{self, LedgerHandle};
 
 pub(super) async fn run(
     command: ResumeJob,
@@ -28,48 +29,121 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<u8> {
     let found = state::find(&command.jobs.state.folder()?, &command.job)?;
-    let folder = JobFolder::take(&found)?.ok_or_else(state::busy)?;
-    let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
-    let known = board::read(&*broker).await?.get(&folder.id()).cloned();
-    let Some(known) = known else {
-        return Err(not_begun(folder.id().as_str()));
-    };
-    if let Some(end) = &known.end {
-        return Err(ended(&known.spec, end.status));
+    let job = AtRest::take(&found).await?;
+    if let Some(end) = &job.known.end {
+        return Err(ended(&job.known.spec, end.status));
     }
-    if folder.cancel_asked() {
-        broker.close().await?;
-        drop(broker);
-        let clock = Clock::system();
-        cancel::end(&folder, &clock).await?;
-        let status = summary(&found, &clock)?.map_or(JobStatus::Cancelled, |job| job.status);
-        return Err(ended(&known.spec, status));
+    let ready = ready(&command, &job, env).await?;
+    tracing::info!(job.id = %job.known.spec.id, "resuming the job");
+    go_on(&command, job, ready, (output, env), shutdown).await
+}
+
+/// A job of this machine that nobody else works on; what was to be sent for it is sent.
+pub(super) struct AtRest {
+    pub(super) folder: JobFolder,
+    pub(super) ledger: LedgerHandle,
+    pub(super) known: KnownJob,
+    broker: Arc<dyn Broker>,
+}
+
+impl AtRest {
+    /// Takes a job; one whose cancelling was asked for is cancelled now.
+    pub(super) async fn take(found: &FoundJob) -> Result<Self> {
+        let folder = JobFolder::take(found)?.ok_or_else(state::busy)?;
+        let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
+        if !board::read(&*broker).await?.contains(&folder.id()) {
+            return Err(not_begun(folder.id().as_str()));
+        }
+        if folder.cancel_asked() {
+            broker.close().await?;
+            drop(broker);
+            cancel::end(&folder, &Clock::system()).await?;
+            return Self::with(EmbeddedBroker::open(&folder.path)?, folder).await;
+        }
+        Self::with(broker, folder).await
     }
-    let log = command.job_log.path(env, &folder.path, &folder.id());
-    let logged = run::open_log(&log, &folder.id())?;
-    let wiring = wiring(&command, &known.spec, env).await?;
+
+    async fn with(broker: Arc<dyn Broker>, folder: JobFolder) -> Result<Self> {
+        let ledger = LedgerHandle::open(&folder.path)?;
+        reporter::catch_up(&*broker, &ledger).await?;
+        let known = board::read(&*broker).await?.get(&folder.id()).cloned();
+        Ok(Self {
+            known: known.ok_or_else(|| not_begun(folder.id().as_str()))?,
+            folder,
+            ledger,
+            broker,
+        })
+    }
+
+    /// Leaves it as it is.
+    pub(super) async fn close(self) -> Result<()> {
+        self.broker.close().await
+    }
+}
+
+/// What a job needs to go on in this process.
+pub(super) struct Ready {
+    wiring: Wiring,
+    log: PathBuf,
+    logged: bool,
+}
+
+/// Makes sure that the job can go on.
+pub(super) async fn ready(command: &ResumeJob, job: &AtRest, env: Env) -> Result<Ready> {
+    let log = command
+        .job_log
+        .path(env, &job.folder.path, &job.folder.id());
+    let logged = run::open_log(&log, &job.folder.id())?;
+    Ok(Ready {
+        wiring: wiring(command, &job.known.spec, env).await?,
+        log,
+        logged,
+    })
+}
+
+/// Works on the job until its end or `shutdown`; gives the exit code.
+pub(super) async fn go_on(
+    command: &ResumeJob,
+    job: AtRest,
+    ready: Ready,
+    (output, env): (&Output, Env),
+    shutdown: CancellationToken,
+) -> Result<u8> {
+    let AtRest {
+        folder,
+        ledger,
+        known,
+        broker,
+    } = job;
+    // The run opens it for itself.
+    drop(ledger);
     let means = Means {
-        wiring: &wiring,
+        wiring: &ready.wiring,
         folder: &folder,
         speed: command.speed.speed(env)?,
         output,
         metrics: run::metrics(command.listen, &shutdown).await?,
-        log: logged.then_some(&log),
+        log: ready.logged.then_some(&ready.log),
     };
-    tracing::info!(job.id = %known.spec.id, "resuming the job");
-    run::run(broker, known.spec.clone(), means, shutdown).await
+    run::run(broker, known.spec, means, shutdown).await
 }
 
 fn ended(spec: &JobSpec, status: JobStatus) -> Failure {
     Failure::stop(
         Reason::LocalState,
         format!(
-            "job {} has ended: {status}: run its copy command again to copy {} anew",
-            spec.id, spec.source
+            "job {} has ended: {status}: {}run its copy command again to copy {} anew",
+            spec.id,
+            match status {
+                JobStatus::CompletedWithErrors
+                | JobStatus::CompletedWithErrorsAndSkipped
+                | JobStatus::Failed => "jobs retry puts back what failed; ",
+                _ => "",
+            },
+            spec.source
         ),
     )
 }
-
 /// The clouds as the job needs them, with the credentials of now.
 async fn wiring(command: &ResumeJob, spec: &JobSpec, env: Env) -> Result<Wiring> {
     let destination = destination(spec, command.destination_sas.as_ref())?;

@@ -85,9 +85,14 @@ impl JobFolder {
 
     /// The same run, which nobody asks to end any more.
     pub(super) fn anew(self) -> Result<Self> {
-        let path = self.path.join(CANCEL);
-        fs::remove_file(&path).map_err(|error| unusable(&path, &error))?;
+        self.forget_cancel()?;
         Ok(self)
+    }
+
+    /// Nobody asks to end the run any more.
+    pub(super) fn forget_cancel(&self) -> Result<()> {
+        let path = self.path.join(CANCEL);
+        fs::remove_file(&path).map_err(|error| unusable(&path, &error))
     }
 
     /// The folder of the run after this one, under the same lock.

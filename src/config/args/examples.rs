@@ -47,6 +47,13 @@ Examples:
   Go on with a job whose SAS has expired:
     blobfleet jobs resume 5f0c9a --destination-sas 'sv=...&sig=...'
 
+  Put back what failed, once its cause is gone:
+    blobfleet jobs retry 5f0c9a
+    blobfleet jobs retry 5f0c9a --reporter http://127.0.0.1:8080
+
+  Make up for a queue that was purged at the broker:
+    blobfleet jobs repair 5f0c9a --reporter http://127.0.0.1:8080
+
   Remove what is kept of jobs that went well:
     blobfleet jobs clean --with-status=Completed";
 

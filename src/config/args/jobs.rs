@@ -19,6 +19,10 @@ pub enum JobsCommand {
     Show(ShowJob),
     /// Go on with a job that was interrupted.
     Resume(Box<ResumeJob>),
+    /// Put back what failed of a job, and go on with it.
+    Retry(Box<ResumeJob>),
+    /// List anew what is open of a running job whose messages the broker lost.
+    Repair(RepairJob),
     /// End a job where it stands; it cannot be resumed.
     Cancel(CancelJob),
     /// Remove what is kept of a job that has ended.
@@ -34,7 +38,8 @@ impl JobsCommand {
         match self {
             Self::List(command) => &command.jobs,
             Self::Show(command) => &command.jobs,
-            Self::Resume(command) => &command.jobs,
+            Self::Resume(command) | Self::Retry(command) => &command.jobs,
+            Self::Repair(command) => &command.jobs,
             Self::Cancel(command) => &command.jobs,
             Self::Remove(command) => &command.jobs,
             Self::Clean(command) => &command.jobs,
@@ -127,6 +132,17 @@ impl ResumeJob {
             s3_sse_c_key_file: self.s3_sse_c_key_file.clone(),
         }
     }
+}
+
+/// Lists anew what is open of a running job whose messages the broker lost, for instance because
+/// a queue was purged. What its pages had brought is withdrawn first, so that the totals stay exact.
+#[derive(Clone, Debug, Args)]
+pub struct RepairJob {
+    /// The job's id, or enough of its beginning.
+    pub job: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub jobs: JobsArgs,
 }
 
 /// Ends a job where it stands.

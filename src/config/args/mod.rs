@@ -19,8 +19,8 @@ use clap_complete::Shell;
 pub use carry::CarryArgs;
 pub use copy::CopyArgs;
 pub use jobs::{
-    CancelJob, CleanJobs, JobsArgs, JobsCommand, ListJobs, RemoveJob, ResumeJob, ShowJob,
-    ShownObjects, StatusFilter,
+    CancelJob, CleanJobs, JobsArgs, JobsCommand, ListJobs, RemoveJob, RepairJob, ResumeJob,
+    ShowJob, ShownObjects, StatusFilter,
 };
 pub use select::SelectArgs;
 pub use shared::{
@@ -45,7 +45,7 @@ pub enum FrontCommand {
     /// Copy objects, directories or buckets from S3 to Azure Blob Storage.
     #[command(alias = "cp", after_long_help = examples::COPY)]
     Copy(Box<CopyCommand>),
-    /// Look at jobs; resume, cancel or remove them.
+    /// Look at jobs; resume, retry, cancel or remove them.
     #[command(subcommand, alias = "job", after_long_help = examples::JOBS)]
     Jobs(JobsCommand),
     /// Print completions for a shell.

@@ -18,8 +18,8 @@ pub struct Listing {
     pub objects: Vec<Found>,
     /// Where the next page begins; none where the range is exhausted.
     pub next_after: Option<String>,
-    /// An object that the user named and that cannot be looked at: its key, and why.
-    pub failed: Option<(String, Failure)>,
+    /// Objects that were named and cannot be looked at, in key order: the key, and why.
+    pub failed: Vec<(String, Failure)>,
 }
 
 /// An object of a listing.
@@ -74,7 +74,15 @@ pub fn draft(task: &ListTask, root: &Root, rules: &Rules, nonce: u64, listing: L
             next: next.into_iter().collect(),
         },
     };
+    // The order of the keys is what a page is cut by.
+    let mut failed = listing.failed.into_iter().peekable();
     for found in objects {
+        while let Some((key, failure)) = failed.next_if(|(key, _)| *key < found.object.key) {
+            draft.add_failed(key, failure);
+        }
+        if task.without.binary_search(&found.object.key).is_ok() {
+            continue;
+        }
         if rules.admits(root, &found) {
             let ending = rules.decided(root, &found);
             draft.add(task, found.object, ending);
@@ -82,7 +90,7 @@ pub fn draft(task: &ListTask, root: &Root, rules: &Rules, nonce: u64, listing: L
             draft.page.filtered += 1;
         }
     }
-    if let Some((key, failure)) = listing.failed {
+    for (key, failure) in failed {
         draft.add_failed(key, failure);
     }
     draft
@@ -182,9 +190,7 @@ impl Draft {
     /// Encoding, which does not fail for our own messages.
     pub fn messages(&self, skip: usize) -> Result<Vec<Envelope>> {
         let tasks = self.tasks.iter().skip(skip);
-        tasks
-            .map(|task| Envelope::new(task.id.headers(), task))
-            .collect()
+        tasks.map(CopyTask::message).collect()
     }
 
     /// The job it belongs to.

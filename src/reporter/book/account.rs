@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use roaring::{RoaringBitmap, RoaringTreemap};
+use roaring::RoaringTreemap;
 
 use super::{Change, EndingRow, OpenPage, Waiting};
-use crate::job::{JobEnd, JobSpec, JobStatus, Totals};
+use crate::job::{JobEnd, JobSpec, JobStatus, Scope, Totals};
 use crate::message::{Ending, KeyRange, ListTask, Outcome, Page, RangeFailed};
 
 /// A list task that is not done with.
@@ -36,6 +36,8 @@ pub struct JobAccount {
     pub totals: Totals,
     /// Has every range been listed, or given up?
     pub listed: bool,
+    /// Raised each time what failed is put back.
+    pub round: u32,
     /// Number of the next list task.
     pub next_task: u64,
     /// List tasks not done with.
@@ -53,6 +55,7 @@ impl JobAccount {
             ended_at_ms: None,
             totals: Totals::default(),
             listed: false,
+            round: 0,
             next_task: 0,
             tasks: HashMap::new(),
             closed: RoaringTreemap::new(),
@@ -70,6 +73,33 @@ impl JobAccount {
         news
     }
 
+    /// Objects that have not ended, counted page by page.
+    pub fn open(&self) -> u64 {
+        let open = |task: &Task| match task {
+            Task::Open(page) => page.open(),
+            Task::Issued { .. } => 0,
+        };
+        self.tasks.values().map(open).sum()
+    }
+
+    /// Objects listed beyond those that have ended or are open; anything but 0 is a fault of ours.
+    /// What a cancelled job left open is not known page by page any more.
+    pub fn imbalance(&self) -> i64 {
+        if self.status == JobStatus::Cancelled {
+            return 0;
+        }
+        let told = self.totals.ended().saturating_add(self.open());
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.totals.listed) - signed(told)
+    }
+
+    /// List tasks without a page.
+    pub fn issued(&self) -> u64 {
+        let issued = |task: &&Task| matches!(task, Task::Issued { .. });
+        let issued = self.tasks.values().filter(issued).count();
+        u64::try_from(issued).unwrap_or(u64::MAX)
+    }
+
     /// Ends the job with the totals it has.
     pub fn end_as(&mut self, status: JobStatus, now_ms: i64) -> Change {
         self.status = status;
@@ -79,17 +109,54 @@ impl JobAccount {
             status,
             ended_at_ms: now_ms,
             totals: self.totals.clone(),
+            round: self.round,
         })
     }
 
     /// Issues the next list task.
     pub fn issue(&mut self, root: u32, range: KeyRange) -> Change {
+        let (only, without) = (Vec::new(), Vec::new());
+        self.issue_task(root, range, only, without)
+    }
+
+    /// Issues a list task of exactly these keys.
+    pub(super) fn issue_only(&mut self, root: u32, keys: Vec<String>) -> Change {
+        self.issue_task(root, KeyRange::default(), keys, Vec::new())
+    }
+
+    /// Issues what a list task was for under a new number.
+    pub(super) fn reissue(&mut self, task: ListTask) -> Change {
+        self.issue_task(task.root, task.range, task.only, task.without)
+    }
+
+    /// Issues what a page of a task has left.
+    fn issue_rest(&mut self, task: &ListTask, range: KeyRange) -> Change {
+        let left = |keys: &[String]| {
+            let left = keys.iter().filter(|key| range.after.as_ref() < Some(key));
+            left.cloned().collect()
+        };
+        let (only, without): (Vec<_>, Vec<_>) = (left(&task.only), left(&task.without));
+        match task.only.is_empty() {
+            true => self.issue_task(task.root, range, only, without),
+            false => self.issue_only(task.root, only),
+        }
+    }
+
+    fn issue_task(
+        &mut self,
+        root: u32,
+        range: KeyRange,
+        only: Vec<String>,
+        without: Vec<String>,
+    ) -> Change {
         let task = ListTask {
             job: self.spec.id.clone(),
             id: self.next_task,
             root,
             range,
-            round: 0,
+            round: self.round,
+            only,
+            without,
         };
         self.next_task += 1;
         self.tasks.insert(
@@ -113,18 +180,11 @@ impl JobAccount {
         self.totals.listed += u64::from(page.objects);
         self.totals.listed_bytes += page.bytes;
         self.totals.filtered += u64::from(page.filtered);
-        self.tasks.insert(
-            id,
-            Task::Open(OpenPage {
-                nonce: page.nonce,
-                root: task.root,
-                objects: page.objects,
-                round: task.round,
-                done: RoaringBitmap::new(),
-            }),
-        );
+        let open = OpenPage::new(task.clone(), &page);
+        self.tasks.insert(id, Task::Open(open));
+        let entry = self.entry(&task, &page).map(str::to_owned);
         for range in page.next {
-            changes.push(self.issue(task.root, range));
+            changes.push(self.issue_rest(&task, range));
         }
         for decided in page.decided {
             let row = EndingRow {
@@ -132,6 +192,7 @@ impl JobAccount {
                 list_task: id,
                 root: task.root,
                 index: decided.index,
+                whole: entry.as_deref() == Some(&decided.key),
                 key: decided.key,
                 size: decided.size,
                 ending: decided.ending,
@@ -148,6 +209,17 @@ impl JobAccount {
         self.close_if_done(id, changes);
     }
 
+    /// The entry of a list of paths that a page of one object may stand for as a whole.
+    fn entry(&self, task: &ListTask, page: &Page) -> Option<&str> {
+        let first = task.only.is_empty() && task.without.is_empty() && task.range.after.is_none();
+        let alone = page.objects == 1 && page.filtered == 0 && page.next.is_empty();
+        let root = self.spec.roots.get(usize::try_from(task.root).ok()?)?;
+        match &root.scope {
+            Scope::Either { key, .. } if first && alone => Some(key),
+            _ => None,
+        }
+    }
+
     /// Folds one outcome: applied, kept for its page, or dropped as a repetition.
     pub fn fold(&mut self, outcome: Outcome, changes: &mut Vec<Change>) {
         let id = outcome.id.list_task;
@@ -158,17 +230,18 @@ impl JobAccount {
                 changes.push(Change::Waiting(outcome));
             }
             Some(Task::Open(page)) => {
-                if page.nonce != outcome.id.nonce || outcome.id.round < page.round {
+                if page.nonce != outcome.id.nonce || outcome.id.round < page.task.round {
                     return;
                 }
                 let row = EndingRow {
                     job: outcome.id.job,
                     list_task: id,
-                    root: page.root,
+                    root: page.task.root,
                     index: outcome.id.index,
                     key: outcome.key,
                     size: outcome.size,
                     ending: outcome.ending,
+                    whole: false,
                 };
                 self.end(row, changes);
                 self.close_if_done(id, changes);
@@ -179,12 +252,12 @@ impl JobAccount {
     /// Closes a list task that cannot be listed; one with a page changes nothing.
     pub fn range_failed(&mut self, failed: RangeFailed, changes: &mut Vec<Change>) {
         let id = failed.list_task;
-        let Some(Task::Issued { .. }) = self.tasks.get(&id) else {
+        let Some(Task::Issued { task, .. }) = self.tasks.get(&id) else {
             return;
         };
         self.totals.ranges_failed += 1;
         changes.push(Change::WaitingTaken(failed.job.clone(), id));
-        changes.push(Change::RangeFailed(failed));
+        changes.push(Change::RangeFailed(failed, task.clone()));
         self.close(id, changes);
     }
 
@@ -196,6 +269,9 @@ impl JobAccount {
             return;
         }
         count(&mut self.totals, &row.ending);
+        if let Some(tally) = &mut page.tally {
+            count(&mut tally.totals, &row.ending);
+        }
         changes.push(Change::Marked(row.job.clone(), row.list_task));
         changes.push(Change::Totals(row.job.clone()));
         if !matches!(row.ending, Ending::Copied { .. }) {
@@ -213,7 +289,7 @@ impl JobAccount {
         }
     }
 
-    fn close(&mut self, id: u64, changes: &mut Vec<Change>) {
+    pub(super) fn close(&mut self, id: u64, changes: &mut Vec<Change>) {
         self.tasks.remove(&id);
         self.closed.insert(id);
         changes.push(Change::Closed(self.spec.id.clone(), id));

@@ -22,10 +22,22 @@ pub enum Change {
     Waiting(Outcome),
     /// The outcomes that waited for this list task were used up.
     WaitingTaken(JobId, u64),
-    /// A range could not be listed.
-    RangeFailed(RangeFailed),
-    /// A job's listing is complete: tell everybody.
-    Listed(JobId),
+    /// A range could not be listed: why, and its list task.
+    RangeFailed(RangeFailed, ListTask),
+    /// A job's listing is complete: tell everybody; in which round.
+    Listed(JobId, u32),
+    /// A round of a job begins: make its queues, then tell everybody.
+    Reopened(JobId, u32),
+    /// An object that failed is put back: forget its end.
+    PutBack(JobId, u64, u32),
+    /// The broker lost messages of a job: make its queues before anything else is sent.
+    QueuesLost(JobId),
+    /// A list task is sent again.
+    Resent(ListTask),
+    /// A page was taken back: forget how its objects ended.
+    Withdrawn(JobId, u64),
+    /// A range that could not be listed is put back: forget that.
+    RangePutBack(JobId, u64),
     /// A job ended: tell everybody, remove its queues, and forget what was still to be done.
     Ended(JobEnd),
 }
@@ -47,4 +59,6 @@ pub struct EndingRow {
     pub size: u64,
     /// How it ended.
     pub ending: Ending,
+    /// It stands for all that its root names, of which nothing else was listed.
+    pub whole: bool,
 }

@@ -8,6 +8,8 @@
 mod account;
 mod change;
 mod page;
+mod repair;
+mod retry;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +18,12 @@ use std::sync::Arc;
 
 pub use account::{JobAccount, Task};
 pub use change::{Change, EndingRow};
-pub use page::OpenPage;
+pub use page::{OpenPage, Tally};
+pub use repair::Repaired;
+pub use retry::FailedObject;
 
 use crate::job::{JobId, JobSpec, JobStatus};
-use crate::message::{KeyRange, Outcome, Page, RangeFailed, Report};
+use crate::message::{KeyRange, ListTask, Outcome, Page, RangeFailed, Report};
 
 /// All jobs and their accounts.
 #[derive(Clone, Debug, Default)]
@@ -30,11 +34,13 @@ pub struct Book {
 
 impl Book {
     /// Opens an account for a job; a job known already changes nothing.
-    pub fn submit(&mut self, spec: &JobSpec) -> Vec<Change> {
+    /// `round` is the one the job log knows of, so that what this account tells it is heard.
+    pub fn submit(&mut self, spec: &JobSpec, round: u32) -> Vec<Change> {
         if self.jobs.contains_key(&spec.id) {
             return Vec::new();
         }
         let mut account = JobAccount::new(Arc::new(spec.clone()));
+        account.round = round;
         let mut changes = vec![Change::Opened(spec.id.clone())];
         for root in 0..spec.roots.len() {
             let root = u32::try_from(root).unwrap_or(u32::MAX);
@@ -70,7 +76,7 @@ impl Book {
             .filter(|(_, a)| a.status == JobStatus::Running);
         for (id, account) in running {
             if account.complete_listing() {
-                changes.push(Change::Listed(id.clone()));
+                changes.push(Change::Listed(id.clone(), account.round));
             }
             if account.tasks.is_empty() {
                 let status = account.totals.final_status();
@@ -89,6 +95,32 @@ impl Book {
         };
         account.tasks.clear();
         vec![account.end_as(JobStatus::Cancelled, now_ms)]
+    }
+
+    /// Puts back what failed of a job, whether it runs or has ended; one that was cancelled stays
+    /// as it is.
+    pub fn retry(
+        &mut self,
+        job: &JobId,
+        objects: Vec<FailedObject>,
+        ranges: Vec<ListTask>,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let account = self.jobs.get_mut(job);
+        if let Some(account) = account.filter(|account| account.status != JobStatus::Cancelled) {
+            account.retry(objects, ranges, &mut changes);
+        }
+        changes
+    }
+
+    /// Lists anew what is open of a running job, as the broker lost its messages; none for a job
+    /// that is not running.
+    pub fn repair(&mut self, job: &JobId) -> (Vec<Change>, Option<Repaired>) {
+        let mut changes = Vec::new();
+        let repaired = self
+            .running(job)
+            .map(|account| account.repair(&mut changes));
+        (changes, repaired)
     }
 
     fn running(&mut self, job: &JobId) -> Option<&mut JobAccount> {

@@ -73,7 +73,7 @@ fn copied(list_task: u64, nonce: u64, index: u32) -> Report {
 
 fn book(roots: usize) -> Book {
     let mut book = Book::default();
-    book.submit(&spec(roots));
+    book.submit(&spec(roots), 0);
     book
 }
 
@@ -132,7 +132,7 @@ fn a_job_ends_when_nothing_is_issued_or_open() {
     book.apply(page(0, 7, 0, vec![]));
     assert_eq!(book.settle(5), vec![]);
     book.apply(page(1, 8, 1, vec![]));
-    assert_eq!(book.settle(6), vec![Change::Listed(JobId::new("j-1"))]);
+    assert_eq!(book.settle(6), vec![Change::Listed(JobId::new("j-1"), 0)]);
     book.apply(copied(1, 8, 0));
     let end = book.settle(9);
     assert!(
@@ -245,4 +245,34 @@ fn a_job_that_has_ended_cannot_be_cancelled() {
     book.settle(1);
     assert_eq!(book.cancel(&JobId::new("j-1"), 2), vec![]);
     assert_eq!(account(&book).status, JobStatus::Completed);
+}
+
+#[test]
+fn open_objects_are_counted_by_themselves_and_must_add_up() {
+    let job = JobId::new("j-1");
+    let mut book = book(1);
+    book.apply(page(0, 7, 3, vec![]));
+    book.apply(copied(0, 7, 1));
+    assert_eq!((account(&book).open(), account(&book).imbalance()), (2, 0));
+    // As if an object had been lost on the way through the totals.
+    book.jobs.get_mut(&job).unwrap().totals.listed += 1;
+    assert_eq!(account(&book).imbalance(), 1);
+    for index in [0, 2] {
+        book.apply(copied(0, 7, index));
+    }
+    let end = book.settle(5);
+    let Some(Change::Ended(end)) = end.last() else {
+        panic!("{end:?}");
+    };
+    assert_eq!(end.status, JobStatus::CompletedWithErrors);
+    assert_eq!(account(&book).imbalance(), 1);
+}
+
+#[test]
+fn what_a_cancelled_job_left_open_is_no_imbalance() {
+    let mut book = book(1);
+    book.apply(page(0, 7, 3, vec![]));
+    book.cancel(&JobId::new("j-1"), 5);
+    assert_eq!(account(&book).totals.open(), 3);
+    assert_eq!(account(&book).imbalance(), 0);
 }

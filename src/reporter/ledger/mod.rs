@@ -8,6 +8,7 @@ mod outbox;
 mod places;
 mod query;
 mod restore;
+mod retry;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use outbox::{Outgoing, Parcel};
 pub use query::{EndingKind, EndingLine, LinePage, Place, RangeLine};
+pub use retry::PutBack;
 
 use super::book::{Book, Change, EndingRow};
 use crate::failure::{Failure, Reason, Result};
@@ -51,7 +53,7 @@ impl Ledger {
             .map_err(|failure| named(&path, failure))?;
         let version = schema::prepare(&db).map_err(|failure| named(&path, failure))?;
         let id = write::ledger_id(&db).map_err(|failure| named(&path, failure))?;
-        let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
+        let book = restore::book(&db, version).map_err(|failure| named(&path, failure))?;
         Ok(Self {
             path,
             db,
@@ -73,7 +75,7 @@ impl Ledger {
             .map_err(|failure| named(&path, failure))?;
         db.busy_timeout(schema::PATIENCE).map_err(failed)?;
         let version = schema::version(&db).map_err(|failure| named(&path, failure))?;
-        let book = restore::book(&db).map_err(|failure| named(&path, failure))?;
+        let book = restore::book(&db, version).map_err(|failure| named(&path, failure))?;
         Ok(Self {
             path,
             db,
@@ -103,7 +105,15 @@ impl Ledger {
     /// # Errors
     /// The disk; nothing was changed.
     pub fn submit(&mut self, spec: &JobSpec, now_ms: i64) -> Result<()> {
-        self.commit(now_ms, |book| book.submit(spec))
+        self.submit_in(spec, 0, now_ms)
+    }
+
+    /// The same for a job whose log has come to a later round.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn submit_in(&mut self, spec: &JobSpec, round: u32, now_ms: i64) -> Result<()> {
+        self.commit(now_ms, |book| book.submit(spec, round))
     }
 
     /// Takes reports into account, all of them or none; durable on return.
@@ -148,7 +158,8 @@ impl Ledger {
         }
         let written = write::changes(&mut self.db, &self.book, &changes);
         if let Err(failure) = written {
-            self.book = restore::book(&self.db).map_err(|failure| named(&self.path, failure))?;
+            self.book = restore::book(&self.db, self.version)
+                .map_err(|failure| named(&self.path, failure))?;
             return Err(named(&self.path, failure));
         }
         for change in &changes {

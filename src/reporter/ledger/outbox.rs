@@ -14,8 +14,14 @@ use crate::message::{ListTask, decode, encode};
 pub enum Parcel {
     /// Into the list queue.
     List(ListTask),
-    /// Into the job log.
+    /// Into the job log, with the round.
+    ListedIn(JobId, u32),
+    /// The same, as an older version wrote it: of the first round.
     Listed(JobId),
+    /// The job's queues are made.
+    Declare(JobId),
+    /// The job's queues are made; then into the job log, with the round.
+    Reopened(JobId, u32),
     /// Into the job log; then the job's queues are removed.
     Ended(JobEnd),
 }

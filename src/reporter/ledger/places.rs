@@ -16,10 +16,16 @@ const PATH: AsciiSet = NON_ALPHANUMERIC
 
 /// The root an object was listed under; where that is not known, the only one there is.
 pub(super) fn root(spec: &JobSpec, root: Option<u32>) -> Option<&Root> {
+    spec.roots.get(usize::try_from(place(spec, root)?).ok()?)
+}
+
+/// Its place in the job.
+pub(super) fn place(spec: &JobSpec, root: Option<u32>) -> Option<u32> {
     match (root, &spec.roots[..]) {
-        (Some(root), roots) => roots.get(usize::try_from(root).ok()?),
-        (None, [only]) => Some(only),
-        (None, _) => None,
+        (None, [_only]) => Some(0),
+        (root, roots) => {
+            root.filter(|root| usize::try_from(*root).is_ok_and(|at| at < roots.len()))
+        }
     }
 }
 

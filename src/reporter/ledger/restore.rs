@@ -7,6 +7,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use rusqlite::{Connection, Row};
 
 use super::failed;
+use super::schema::WITH_TALLIES;
 use super::write::StoredAccount;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
@@ -14,13 +15,18 @@ use crate::message::{ListTask, Outcome, decode};
 use crate::reporter::book::{Book, JobAccount, OpenPage, Task};
 
 /// Reads every account.
-pub(super) fn book(db: &Connection) -> Result<Book> {
+pub(super) fn book(db: &Connection, version: i64) -> Result<Book> {
     let mut book = Book::default();
     for account in rows(db, "SELECT spec, account, closed FROM job", account)? {
         book.jobs.insert(account.spec.id.clone(), account);
     }
-    let sql = "SELECT body, nonce, objects, round, done FROM list_task";
-    for (id, task) in rows(db, sql, task)? {
+    let tally = if version >= WITH_TALLIES {
+        "tally"
+    } else {
+        "NULL"
+    };
+    let sql = format!("SELECT body, nonce, objects, {tally}, done FROM list_task");
+    for (id, task) in rows(db, &sql, task)? {
         let account = account_of(&mut book, &id.0)?;
         account.tasks.insert(id.1, task);
     }
@@ -67,6 +73,7 @@ fn account(row: &Row<'_>) -> Result<JobAccount> {
         totals: stored.totals,
         listed: stored.listed,
         next_task: stored.next_task,
+        round: stored.round,
         tasks: HashMap::new(),
         closed,
     })
@@ -87,12 +94,13 @@ fn task(row: &Row<'_>) -> Result<((JobId, u64), Task)> {
     };
     let done = RoaringBitmap::deserialize_from(&blob(row, 4)?[..])
         .map_err(|error| damaged(&error.to_string()))?;
+    let tally: Option<Vec<u8>> = row.get(3).map_err(failed)?;
     let page = OpenPage {
         nonce: u64::from_ne_bytes(nonce.to_ne_bytes()),
-        root: task.root,
         objects: row.get(2).map_err(failed)?,
-        round: row.get(3).map_err(failed)?,
         done,
+        tally: tally.map(|tally| decode(&tally)).transpose()?.map(Box::new),
+        task,
     };
     Ok((id, Task::Open(page)))
 }

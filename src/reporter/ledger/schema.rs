@@ -12,7 +12,7 @@ use super::failed;
 use crate::failure::{Failure, Reason, Result};
 
 /// Written into `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long another process may hold the file.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ CREATE TABLE job(
   spec BLOB NOT NULL, account BLOB NOT NULL, closed BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE list_task(
   job TEXT NOT NULL, id INTEGER NOT NULL, body BLOB NOT NULL,
-  nonce INTEGER, objects INTEGER, round INTEGER, done BLOB,
+  nonce INTEGER, objects INTEGER, round INTEGER, done BLOB, tally BLOB,
   PRIMARY KEY(job, id)) WITHOUT ROWID;
 CREATE TABLE waiting(
   job TEXT NOT NULL, list_task INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL,
@@ -32,19 +32,29 @@ CREATE TABLE waiting(
 CREATE TABLE ending(
   job TEXT NOT NULL, list_task INTEGER NOT NULL, idx INTEGER NOT NULL,
   kind TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
-  reason TEXT NOT NULL, message TEXT NOT NULL, root INTEGER,
+  reason TEXT NOT NULL, message TEXT NOT NULL, root INTEGER, whole INTEGER,
   PRIMARY KEY(job, list_task, idx)) WITHOUT ROWID;
 CREATE TABLE range_failure(
   job TEXT NOT NULL, list_task INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
-  PRIMARY KEY(job, list_task)) WITHOUT ROWID;
+  body BLOB, PRIMARY KEY(job, list_task)) WITHOUT ROWID;
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
 ";
 
 /// Since then an ending has its root.
 pub(super) const WITH_ROOTS: i64 = 2;
+/// Since then an open page has its tally, and a range that failed its list task.
+pub(super) const WITH_TALLIES: i64 = 3;
 
 /// From a version to the next.
-const STEPS: [(i64, &str); 1] = [(1, "ALTER TABLE ending ADD COLUMN root INTEGER;")];
+const STEPS: [(i64, &str); 2] = [
+    (1, "ALTER TABLE ending ADD COLUMN root INTEGER;"),
+    (
+        2,
+        "ALTER TABLE list_task ADD COLUMN tally BLOB;
+         ALTER TABLE ending ADD COLUMN whole INTEGER;
+         ALTER TABLE range_failure ADD COLUMN body BLOB;",
+    ),
+];
 
 /// Sets the connection up, makes the tables of a new file and brings an older one up to date;
 /// gives the version.

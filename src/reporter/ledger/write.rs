@@ -20,6 +20,8 @@ pub(super) struct StoredAccount {
     pub(super) totals: Totals,
     pub(super) listed: bool,
     pub(super) next_task: u64,
+    #[serde(default)]
+    pub(super) round: u32,
 }
 
 /// The same 64 bits as SQLite's signed integer.
@@ -100,8 +102,16 @@ fn write<'a>(
                 place,
             )?;
         }
-        Change::RangeFailed(range) => insert_range_failure(db, range)?,
-        Change::Listed(job) => outbox::put(db, &Parcel::Listed(job.clone()))?,
+        Change::RangeFailed(range, task) => insert_range_failure(db, range, task)?,
+        Change::Listed(job, round) => outbox::put(db, &Parcel::ListedIn(job.clone(), *round))?,
+        Change::Reopened(job, round) => {
+            outbox::put(db, &Parcel::Reopened(job.clone(), *round))?;
+        }
+        Change::PutBack(..) | Change::RangePutBack(..) | Change::Withdrawn(..) => {
+            forgotten(db, change)?
+        }
+        Change::QueuesLost(job) => outbox::put(db, &Parcel::Declare(job.clone()))?,
+        Change::Resent(task) => outbox::put(db, &Parcel::List(task.clone()))?,
         Change::Ended(end) => {
             for table in ["list_task", "waiting"] {
                 let sql = format!("DELETE FROM {table} WHERE job=?1");
@@ -112,7 +122,7 @@ fn write<'a>(
         Change::Totals(_) | Change::Marked(..) | Change::Closed(..) => {}
     }
     match change {
-        Change::Totals(job) | Change::Listed(job) => {
+        Change::Totals(job) | Change::Listed(job, _) => {
             touched.accounts.insert(job);
         }
         Change::Ended(end) => {
@@ -130,12 +140,33 @@ fn write<'a>(
     Ok(())
 }
 
-fn insert_range_failure(db: &Transaction<'_>, range: &RangeFailed) -> Result<()> {
+/// Forgets how objects or a range ended.
+fn forgotten(db: &Transaction<'_>, change: &Change) -> Result<()> {
+    let (job, list_task, sql) = match change {
+        Change::PutBack(job, list_task, index) => {
+            let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2 AND idx=?3";
+            return run(db, sql, (job.as_str(), bits(*list_task), *index));
+        }
+        Change::RangePutBack(job, list_task) => {
+            let sql = "DELETE FROM range_failure WHERE job=?1 AND list_task=?2";
+            (job, list_task, sql)
+        }
+        Change::Withdrawn(job, list_task) => {
+            let sql = "DELETE FROM ending WHERE job=?1 AND list_task=?2";
+            (job, list_task, sql)
+        }
+        _ => return Ok(()),
+    };
+    run(db, sql, (job.as_str(), bits(*list_task)))
+}
+
+fn insert_range_failure(db: &Transaction<'_>, range: &RangeFailed, task: &ListTask) -> Result<()> {
     let place = (range.job.as_str(), bits(range.list_task));
+    let why = (range.reason.as_str(), &range.message);
     run(
         db,
-        "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4)",
-        (place.0, place.1, range.reason.as_str(), &range.message),
+        "INSERT OR REPLACE INTO range_failure VALUES(?1,?2,?3,?4,?5)",
+        (place.0, place.1, why.0, why.1, &encode(task)?[..]),
     )
 }
 
@@ -193,6 +224,7 @@ fn stored(account: &JobAccount) -> Result<bytes::Bytes> {
         totals: account.totals.clone(),
         listed: account.listed,
         next_task: account.next_task,
+        round: account.round,
     })
 }
 
@@ -220,16 +252,19 @@ fn update_page(db: &Transaction<'_>, job: &JobId, id: u64, page: &OpenPage) -> R
     page.done
         .serialize_into(&mut done)
         .map_err(|error| unwritable(&error))?;
+    let tally = page.tally.as_ref().map(encode).transpose()?;
     run(
         db,
-        "UPDATE list_task SET nonce=?3, objects=?4, round=?5, done=?6 WHERE job=?1 AND id=?2",
+        "UPDATE list_task SET nonce=?3, objects=?4, round=?5, done=?6, tally=?7
+         WHERE job=?1 AND id=?2",
         (
             job.as_str(),
             bits(id),
             bits(page.nonce),
             page.objects,
-            page.round,
+            page.task.round,
             done,
+            tally.as_deref(),
         ),
     )
 }
@@ -243,7 +278,7 @@ fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
     let place = (row.job.as_str(), bits(row.list_task), row.index);
     run(
         db,
-        "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR REPLACE INTO ending VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             place.0,
             place.1,
@@ -253,7 +288,8 @@ fn insert_ending(db: &Transaction<'_>, row: &EndingRow) -> Result<()> {
             bits(row.size),
             reason,
             message,
-            row.root
+            row.root,
+            row.whole
         ],
     )
 }

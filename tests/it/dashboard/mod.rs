@@ -170,7 +170,7 @@ fn nothing_is_left_to_substitute() {
         .iter()
         .find(|query| query.panel == "Progress")
         .unwrap();
-    let settled = r#"sum(blobfleet_job_objects{job=~"one|two",state=~"copied|skipped|failed"})"#;
+    let settled = r#"sum(blobfleet_job_objects{job_id=~"one|two",state=~"copied|skipped|failed"})"#;
     assert!(progress.expression.starts_with(settled), "{progress:?}");
     for query in &queries {
         assert!(!metrics(&query.expression).is_empty() || query.expression.contains("up{"));
@@ -178,7 +178,7 @@ fn nothing_is_left_to_substitute() {
     let named: Vec<_> = variables(&board).into_iter().map(label_values).collect();
     assert_eq!(
         named,
-        [("blobfleet_job_objects".to_owned(), "job".to_owned())]
+        [("blobfleet_job_objects".to_owned(), "job_id".to_owned())]
     );
 }
 

@@ -18,22 +18,22 @@ use crate::bad_input::run::{Ended, Running, World};
 use crate::harness::Gate;
 use crate::rabbitmq::Node;
 
-const SUBMIT: &str = "lister s3://photos {blob}/cont --recursive --output-type json";
+pub(super) const SUBMIT: &str = "lister s3://photos {blob}/cont --recursive --output-type json";
 /// Requests to copy before copying is held; the first of them may find no container yet.
 const BEFORE: u64 = 200;
 /// Objects that fail, more than a page of the API.
 const FAILING: u64 = 1_050;
 
 /// A reporter, and what it needs.
-struct Fleet {
-    world: World,
-    node: Node,
+pub(super) struct Fleet {
+    pub(super) world: World,
+    pub(super) node: Node,
     home: TempDir,
     reporter: String,
 }
 
 impl Fleet {
-    async fn start() -> (Self, Running) {
+    pub(super) async fn start() -> (Self, Running) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
@@ -47,18 +47,18 @@ impl Fleet {
         (fleet, reporter)
     }
 
-    fn role(&self, line: &str) -> Running {
+    pub(super) fn role(&self, line: &str) -> Running {
         let broker = self.node.url();
         let env = [("BLOBFLEET_BROKER", broker.as_str())];
         self.world.start_in(line, &env, self.home.path())
     }
 
-    async fn run(&self, line: &str) -> Ended {
+    pub(super) async fn run(&self, line: &str) -> Ended {
         self.world.ended(line, self.role(line)).await
     }
 
     /// `blobfleet jobs COMMAND --reporter URL`.
-    async fn jobs(&self, command: &str) -> Ended {
+    pub(super) async fn jobs(&self, command: &str) -> Ended {
         let line = format!(
             "blobfleet jobs {command} --reporter {} --output-type json",
             self.reporter
@@ -75,14 +75,14 @@ impl Fleet {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
-    async fn job(&self) -> Value {
+    pub(super) async fn job(&self) -> Value {
         let (_, body) = self.get("/api/jobs").await;
         body["jobs"][0].clone()
     }
 }
 
 /// Waits until a queue is there no more.
-async fn gone(broker: &dyn Broker, queue: &Queue) {
+pub(super) async fn gone(broker: &dyn Broker, queue: &Queue) {
     let message = Envelope::new(Headers::default(), &"nobody's").unwrap();
     let gone = async {
         while broker.publish(queue, vec![message.clone()]).await.is_ok() {
@@ -93,14 +93,14 @@ async fn gone(broker: &dyn Broker, queue: &Queue) {
     gone.unwrap_or_else(|_| panic!("{queue:?} is still there"));
 }
 
-fn lines(ended: &Ended) -> Vec<Value> {
+pub(super) fn lines(ended: &Ended) -> Vec<Value> {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let read = |line: &str| serde_json::from_str(line).unwrap();
     ended.stdout.lines().map(read).collect()
 }
 
 /// Holds copies after the first [`BEFORE`] requests.
-fn hold(cloud: &SimCloud) -> Gate {
+pub(super) fn hold(cloud: &SimCloud) -> Gate {
     let gate = Gate::default();
     let (held, seen) = (gate.clone(), AtomicU64::new(0));
     cloud.on_request(move |op| match op.kind {
@@ -111,7 +111,7 @@ fn hold(cloud: &SimCloud) -> Gate {
 }
 
 /// Submits the job and copies as far as it is let; gives the copier.
-async fn copying(fleet: &Fleet) -> Running {
+pub(super) async fn copying(fleet: &Fleet) -> Running {
     let submitted = fleet.run(SUBMIT).await;
     assert_eq!(submitted.code, Some(0), "{submitted:?}");
     let copier = fleet.role("copier --concurrency 16");

@@ -3,9 +3,12 @@
 mod azcopy;
 mod cancel;
 mod fleet;
+mod fleet_again;
 mod here;
 mod log;
+mod repair;
 mod resume;
+mod retry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

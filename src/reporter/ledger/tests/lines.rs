@@ -99,7 +99,11 @@ fn a_ledger_of_version_1_is_read_and_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     drop(ledger(dir.path()));
     let db = Connection::open(dir.path().join(FILE)).unwrap();
-    let back = "ALTER TABLE ending DROP COLUMN root; PRAGMA user_version=1;";
+    let back = "ALTER TABLE ending DROP COLUMN root;
+                ALTER TABLE ending DROP COLUMN whole;
+                ALTER TABLE range_failure DROP COLUMN body;
+                ALTER TABLE list_task DROP COLUMN tally;
+                PRAGMA user_version=1;";
     db.execute_batch(back).unwrap();
     drop(db);
     let job = JobId::new(JOB);

@@ -1,6 +1,8 @@
 //! What was committed is what is there after a restart, whatever came in between.
 
 mod lines;
+mod repair;
+mod retry;
 
 use proptest::prelude::*;
 
@@ -128,6 +130,7 @@ fn assert_same(before: &JobAccount, after: &JobAccount) {
     assert_eq!(before.next_task, after.next_task);
     assert_eq!(before.status, after.status);
     assert_eq!(before.listed, after.listed);
+    assert_eq!(before.round, after.round);
     assert_eq!(before.ended_at_ms, after.ended_at_ms);
 }
 

@@ -3,9 +3,13 @@
 //! - `GET /api/jobs`, `GET /api/jobs/ID`: summaries;
 //! - `GET /api/jobs/ID/objects?status=failed|skipped&after=…&limit=…`: a page of objects;
 //! - `GET /api/jobs/ID/ranges?after=…&limit=…`: a page of ranges that could not be listed;
-//! - `POST /api/jobs/ID/cancel`: ends a running job.
+//! - `POST /api/jobs/ID/cancel`: ends a running job;
+//! - `POST /api/jobs/ID/retry`: puts back what failed of a job;
+//! - `POST /api/jobs/ID/repair`: lists anew what is open of a job whose messages the broker lost.
 //!
 //! A page's `next` is the `after` of the one that follows; null after the last.
+
+mod again;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
@@ -14,6 +18,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
+
+pub use again::{Answer, refuses_repair, refuses_retry};
 
 use super::LedgerHandle;
 use super::ledger::{EndingKind, Ledger, LinePage, Place};
@@ -35,6 +41,8 @@ pub fn router(ledger: LedgerHandle, clock: Clock) -> Router {
         .route("/api/jobs/{id}/objects", get(objects))
         .route("/api/jobs/{id}/ranges", get(ranges))
         .route("/api/jobs/{id}/cancel", post(cancel))
+        .route("/api/jobs/{id}/retry", post(again::retry))
+        .route("/api/jobs/{id}/repair", post(again::repair))
         .with_state((ledger, clock))
 }
 
@@ -90,7 +98,7 @@ async fn one(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response
 fn known(summary: Result<Option<Summary>>) -> Response {
     match summary {
         Ok(Some(summary)) => Json(summary).into_response(),
-        Ok(None) => error(StatusCode::NOT_FOUND, "no such job; /api/jobs lists them"),
+        Ok(None) => unknown(),
         Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
     }
 }
@@ -138,7 +146,7 @@ fn paged<T: Serialize>(name: &str, page: Result<Option<Result<LinePage<T>>>>) ->
             let next = page.next.map(|place| place.to_string());
             Json(json!({ name: page.lines, "next": next })).into_response()
         }
-        Ok(Ok(None)) => error(StatusCode::NOT_FOUND, "no such job; /api/jobs lists them"),
+        Ok(Ok(None)) => unknown(),
         Ok(Err(failure)) | Err(failure) => {
             error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message)
         }
@@ -170,6 +178,10 @@ async fn cancel(State((ledger, clock)): Shared, Path(id): Path<String>) -> Respo
         }
         summary => known(summary),
     }
+}
+
+fn unknown() -> Response {
+    error(StatusCode::NOT_FOUND, "no such job; /api/jobs lists them")
 }
 
 fn error(status: StatusCode, message: &str) -> Response {

@@ -1,0 +1,94 @@
+//! What is done to a job so that more of it arrives: `retry` and `repair`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::{Shared, error, unknown};
+use crate::failure::Result;
+use crate::job::{JobId, JobStatus};
+use crate::reporter::LedgerHandle;
+use crate::reporter::ledger::Ledger;
+use crate::reporter::summary::Summary;
+
+/// Where the job stands, and what was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer<T> {
+    /// The job now.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// What was put back, and what could not be.
+    pub put_back: T,
+}
+
+/// What a job's status says against it; none where nothing does.
+type Refuses = fn(JobStatus) -> Option<String>;
+
+/// Why failed objects of a job of this status are not put back.
+pub fn refuses_retry(status: JobStatus) -> Option<String> {
+    (status == JobStatus::Cancelled).then(|| {
+        "the job was cancelled and cannot go on: run its copy command again (in a fleet with \
+         --new) to copy what is left"
+            .to_owned()
+    })
+}
+
+/// Puts back what failed. That is durable when this answers; the fleet hears of it within a second
+/// or so.
+pub(super) async fn retry(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
+    let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
+    let work = move |ledger: &mut Ledger| ledger.retry(&job, now_ms);
+    answer(&ledger, (JobId::new(&id), now_ms), refuses_retry, work).await
+}
+
+/// Why a job of this status is not repaired.
+pub fn refuses_repair(status: JobStatus) -> Option<String> {
+    match status {
+        JobStatus::Running | JobStatus::Interrupted => None,
+        ended => Some(format!(
+            "the job has ended already: {ended}: jobs retry puts back what failed of it"
+        )),
+    }
+}
+
+/// Lists anew what is open of a job whose messages the broker lost.
+pub(super) async fn repair(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
+    let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
+    let work = move |ledger: &mut Ledger| {
+        let repaired = ledger.repair(&job, now_ms);
+        repaired.map(Option::unwrap_or_default)
+    };
+    answer(&ledger, (JobId::new(&id), now_ms), refuses_repair, work).await
+}
+
+async fn answer<T: Serialize + Send + 'static>(
+    ledger: &LedgerHandle,
+    (job, now_ms): (JobId, i64),
+    refuses: Refuses,
+    work: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static,
+) -> Response {
+    let id = job.clone();
+    let done = ledger.with(move |ledger| {
+        let status = ledger.book().jobs.get(&id).map(|account| account.status);
+        match status.map(refuses) {
+            None => Ok(None),
+            Some(Some(why)) => Err(why),
+            Some(None) => Ok(Some(work(ledger))),
+        }
+    });
+    let put_back = match done.await {
+        Ok(Ok(Some(Ok(put_back)))) => put_back,
+        Ok(Ok(None)) => return unknown(),
+        Ok(Err(why)) => return error(StatusCode::CONFLICT, &why),
+        Ok(Ok(Some(Err(failure)))) | Err(failure) => {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message);
+        }
+    };
+    match ledger.summary(job, now_ms).await {
+        Ok(Some(summary)) => Json(Answer { summary, put_back }).into_response(),
+        Ok(None) => unknown(),
+        Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
+    }
+}

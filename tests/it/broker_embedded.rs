@@ -104,10 +104,12 @@ async fn a_damaged_file_is_refused_with_a_remedy() {
 async fn damage_found_later_ends_consumers_and_publishers() {
     let dir = tempfile::tempdir().unwrap();
     let first = EmbeddedBroker::open(dir.path()).unwrap();
-    first
-        .publish(&Queue::List, messages(0..20_000))
-        .await
-        .unwrap();
+    // Small ones: the pages that are read at the start stay out of the damaged part.
+    let mut small = messages(0..20_000);
+    for message in &mut small {
+        (message.headers.key, message.headers.size) = (String::new(), 0);
+    }
+    first.publish(&Queue::List, small).await.unwrap();
     first.close().await.unwrap();
     drop(first);
     let path = dir.path().join("queue.db");

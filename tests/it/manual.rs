@@ -135,7 +135,10 @@ fn bash_reads_the_completions_and_offers_what_there_is() {
         bash(&["-c", &ask])
     };
     assert_eq!(offered("blobfleet j", 1), "jobs\n");
-    assert_eq!(offered("blobfleet jobs re", 2), "resume remove\n");
+    assert_eq!(
+        offered("blobfleet jobs re", 2),
+        "resume retry repair remove\n"
+    );
     assert_eq!(offered("blobfleet copy --recur", 2), "--recursive\n");
     assert_eq!(
         offered("blobfleet jobs clean --with-status CompletedWithE", 4),

@@ -4,22 +4,19 @@
 //! when that is not enough. No message holds a secret: they name objects, never presigned URLs,
 //! SAS tokens or keys. Each role has its own credentials.
 
+mod codec;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Reason, Result};
+use codec::{FIRST, encode_as};
+pub use codec::{VERSION, decode, encode};
+
+use crate::failure::{Reason, Result};
 use crate::job::{JobEnd, JobId, JobSpec};
-
-/// The newest version this program reads.
-pub const VERSION: u8 = 2;
-
-/// The version it writes where an older reader may leave out what it does not know.
-const FIRST: u8 = 1;
-
-/// The highest version there will ever be: what begins with a printable character or beyond is
-/// somebody else's text, not a newer version.
-const LAST_VERSION: u8 = 0x1f;
 
 /// One message with the headers that stay readable even where the body is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,48 +361,6 @@ impl JobEvent {
     }
 }
 
-/// Encodes a body: version byte, then named MessagePack.
-///
-/// # Errors
-/// Fails only for values that MessagePack cannot hold, which none of ours are.
-pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
-    encode_as(FIRST, value)
-}
-
-fn encode_as<T: Serialize>(version: u8, value: &T) -> Result<Bytes> {
-    let mut body = vec![version];
-    rmp_serde::encode::write_named(&mut body, value)
-        .map_err(|error| Failure::stop(Reason::Internal, format!("cannot encode: {error}")))?;
-    Ok(body.into())
-}
-
-/// Decodes a body written by [`encode`], or by a program that wrote an older version.
-///
-/// # Errors
-/// [`Reason::NewerVersion`] (stop the worker) for a version above [`VERSION`],
-/// [`Reason::Undecodable`] (give up the message) for anything else.
-pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    match body.split_first() {
-        Some((&(FIRST..=VERSION), rest)) => rmp_serde::from_slice(rest).map_err(|error| {
-            Failure::give_up(
-                Reason::Undecodable,
-                format!("message cannot be decoded: {error}"),
-            )
-        }),
-        Some((&version, _)) if (VERSION..=LAST_VERSION).contains(&version) => Err(Failure::stop(
-            Reason::NewerVersion,
-            format!(
-                "message has version {version}, this program reads up to {VERSION}: upgrade it"
-            ),
-        )),
-        Some((version, _)) => Err(Failure::give_up(
-            Reason::Undecodable,
-            format!("message is none of this program's: it begins with the byte {version}"),
-        )),
-        None => Err(Failure::give_up(Reason::Undecodable, "message is empty")),
-    }
-}
-
 impl Envelope {
     /// Encodes `value` under the given headers.
     ///
@@ -424,105 +379,5 @@ impl Envelope {
     /// See [`decode`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         decode(&self.body)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Fields that came later are read as absent from what an older program wrote.
-    #[test]
-    fn yesterdays_messages_are_read() {
-        #[derive(Serialize)]
-        struct Object {
-            key: &'static str,
-            size: u64,
-            etag: Option<String>,
-            modified: i64,
-            version: Option<String>,
-        }
-        #[derive(Serialize)]
-        enum Old {
-            Skipped { reason: &'static str },
-        }
-        let object = Object {
-            key: "k",
-            size: 1,
-            etag: None,
-            modified: 2,
-            version: None,
-        };
-        let read: ListedObject = decode(&encode(&object).unwrap()).unwrap();
-        assert_eq!((read.key.as_str(), read.storage_class), ("k", None));
-        let skipped = Old::Skipped {
-            reason: "folder_marker",
-        };
-        let read: Ending = decode(&encode(&skipped).unwrap()).unwrap();
-        let wanted = Ending::Skipped {
-            reason: "folder_marker".to_owned(),
-            message: String::new(),
-        };
-        assert_eq!(read, wanted);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_newer_or_nobodys() {
-        let mut newer = encode(&"text").unwrap().to_vec();
-        for (version, reason) in [
-            (0, Reason::Undecodable),
-            (VERSION + 1, Reason::NewerVersion),
-            (LAST_VERSION, Reason::NewerVersion),
-            (b' ', Reason::Undecodable),
-            (b'{', Reason::Undecodable),
-            (0xff, Reason::Undecodable),
-        ] {
-            newer[0] = version;
-            let failure = decode::<String>(&newer).unwrap_err();
-            assert_eq!(failure.reason, reason, "{version}");
-        }
-        for body in [&b""[..], b"\x01", b"\x01\xc1", b"\x01\x01"] {
-            let failure = decode::<String>(body).unwrap_err();
-            assert_eq!(failure.reason, Reason::Undecodable, "{body:?}");
-        }
-    }
-
-    /// An older reader must not take for the whole what is a part, nor for ended what goes on.
-    #[test]
-    fn what_an_older_reader_would_misunderstand_has_a_newer_version() {
-        let task = ListTask {
-            job: JobId::new("j-1"),
-            id: 1,
-            root: 0,
-            range: KeyRange::default(),
-            round: 1,
-            only: Vec::new(),
-            without: Vec::new(),
-        };
-        let key = || vec!["k".to_owned()];
-        let only = ListTask {
-            only: key(),
-            ..task.clone()
-        };
-        let without = ListTask {
-            without: key(),
-            ..task.clone()
-        };
-        for (task, version) in [(&task, 1), (&only, 2), (&without, 2)] {
-            let message = task.message().unwrap();
-            assert_eq!(message.body[0], version);
-            assert_eq!(message.decode::<ListTask>().unwrap(), *task);
-        }
-        let job = JobId::new("j-1");
-        let listed = JobEvent::Listed {
-            job: job.clone(),
-            round: 1,
-        };
-        let reopened = JobEvent::Reopened { job, round: 1 };
-        for (event, version) in [(listed, 1), (reopened, 2)] {
-            let message = event.message(None).unwrap();
-            assert_eq!(message.body[0], version);
-            assert_eq!(message.decode::<JobEvent>().unwrap(), event);
-        }
     }
 }

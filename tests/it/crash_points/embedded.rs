@@ -28,7 +28,7 @@ use simcloud::{Action, OpKind};
 use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
-use super::world::{PAGE, PAGES, World, removed_until, until};
+use super::world::{PAGE, PAGES, World, pages_counted, removed_until, until};
 use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
 use crate::harness::Gate;
 use crate::roles::Role;
@@ -177,6 +177,9 @@ async fn killed_at(name: &str, changed: bool) -> World {
     })
     .await;
     child.kill();
+    if name == "folded" {
+        assert!(pages_counted(&folder) > 0, "not folded, or not durable");
+    }
     if changed {
         world.change();
     }

@@ -34,7 +34,7 @@ const WRITTEN: Point = Point::BeforePublish("outcome", 1);
 /// Copier: the outcome is confirmed, the copy task is not acknowledged.
 const REPORTED: Point = Point::BeforeAck("copy.", 1);
 /// Reporter: a fold is durable, its reports are not acknowledged.
-const FOLDED: Point = Point::BeforeAck("outcome", 2);
+const FOLDED: Point = Point::BeforeAck("outcome", 1);
 /// Reporter: a list task is in the outbox, and not published.
 const IN_OUTBOX: Point = Point::BeforePublish("list", 2);
 /// Reporter: a list task is published, and still in the outbox: it is published twice.

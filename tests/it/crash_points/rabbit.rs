@@ -8,7 +8,7 @@ use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
 use blobfleet::broker::{Broker, Queue};
 
 use super::proxy::Proxy;
-use super::world::{PAGE, PAGES, World, counted_until, removed_until, until};
+use super::world::{PAGE, PAGES, World, counted_until, pages_counted, removed_until, until};
 use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
 use crate::rabbitmq;
 use crate::roles::Role;
@@ -171,6 +171,10 @@ async fn reporter(point: Point) -> u64 {
     let _copier = fleet.copier();
     let submitter = fleet.submit();
     fleet.kill_there(reporter).await;
+    if point == FOLDED {
+        let folder = fleet.world.site.ledger();
+        assert!(pages_counted(&folder) > 0, "not folded, or not durable");
+    }
     let _another = fleet.reporter();
     let objects = fleet.world.keys().len() as u64;
     fleet

@@ -137,6 +137,21 @@ async fn hooks_decide_what_becomes_of_a_request() {
     assert_eq!((held.status, writes()), (201, 3));
     assert_eq!(cloud.requests(OpKind::PutBlobFromUrl), 6);
     assert_eq!(cloud.refused(OpKind::PutBlobFromUrl), 1);
+    assert_eq!(cloud.lost_answers(OpKind::PutBlobFromUrl), 2);
+}
+
+#[tokio::test]
+async fn pages_are_as_short_as_they_are_wanted() {
+    let cloud = cloud(Config::default()).await;
+    for key in ["a", "b", "c"] {
+        cloud.put_object("photos", key, Object::bytes(key));
+    }
+    cloud.set_page_keys(2);
+    let page = list(&cloud, "max-keys=1000").await;
+    assert_eq!(all(&page, "Key"), ["a", "b"]);
+    assert_eq!(page.element("MaxKeys").as_deref(), Some("1000"));
+    assert_eq!(page.element("IsTruncated").as_deref(), Some("true"));
+    assert_eq!(all(&list(&cloud, "start-after=b").await, "Key"), ["c"]);
 }
 
 #[tokio::test]

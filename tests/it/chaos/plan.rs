@@ -43,7 +43,8 @@ pub(super) fn draw(scale: &Scale, random: &mut StdRng) -> Vec<Strike> {
     let restarts = std::iter::repeat_n(Victim::Broker, scale.restarts);
     let mut victims: Vec<Victim> = kills.chain(restarts).collect();
     victims.shuffle(random);
-    let step = scale.objects * 9 / 10 / victims.len().max(1) as u64;
+    // The last ones must not come too late.
+    let step = scale.objects * 17 / 20 / victims.len().max(1) as u64;
     let places = (0..).map(|turn: u64| turn * step + random.random_range(1..=step.max(1)));
     let strikes = victims.into_iter().zip(places);
     strikes

@@ -93,20 +93,20 @@ impl Broker for Holding {
         self.watch.pass().await;
         let count = messages.len();
         match self.watch.point {
-            Point::BeforePublish(prefix, nth) => {
+            Point::Publish(prefix, nth) => {
                 if let Some(kept) = self.watch.count(queue, (prefix, nth), count) {
                     messages.truncate(kept);
                     self.real.publish(queue, messages).await?;
                     self.watch.hold().await;
                 }
             }
-            Point::BeforeConfirm(prefix, nth) => {
+            Point::Confirm(prefix, nth) => {
                 if self.watch.count(queue, (prefix, nth), count).is_some() {
                     self.real.publish(queue, messages).await?;
                     self.watch.hold().await;
                 }
             }
-            Point::BeforeAck(..) => {}
+            Point::Ack(..) => {}
         }
         self.real.publish(queue, messages).await
     }
@@ -180,7 +180,7 @@ struct Held {
 impl Settle for Held {
     async fn ack(self: Box<Self>) -> Result<()> {
         self.watch.pass().await;
-        if let Point::BeforeAck(prefix, nth) = self.watch.point
+        if let Point::Ack(prefix, nth) = self.watch.point
             && self.watch.count(&self.queue, (prefix, nth), 1).is_some()
         {
             self.watch.hold().await;

@@ -16,26 +16,26 @@ mod world;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
     /// Before a message is published; those before it are confirmed.
-    BeforePublish(&'static str, u64),
+    Publish(&'static str, u64),
     /// After a message is published and confirmed, which its publisher never learns.
-    BeforeConfirm(&'static str, u64),
+    Confirm(&'static str, u64),
     /// Before a delivery is acknowledged.
-    BeforeAck(&'static str, u64),
+    Ack(&'static str, u64),
 }
 
 /// Lister: some copy tasks are confirmed, the page's report is not.
-const SOME_TASKS: Point = Point::BeforePublish("copy.", 50);
+const SOME_TASKS: Point = Point::Publish("copy.", 50);
 /// Lister: all copy tasks of a page are confirmed, its report is not.
-const ALL_TASKS: Point = Point::BeforePublish("outcome", 1);
+const ALL_TASKS: Point = Point::Publish("outcome", 1);
 /// Lister: the page is confirmed, the list task is not acknowledged.
-const PAGE: Point = Point::BeforeAck("list", 1);
+const PAGE: Point = Point::Ack("list", 1);
 /// Copier: the blob is written, its outcome is not confirmed.
-const WRITTEN: Point = Point::BeforePublish("outcome", 1);
+const WRITTEN: Point = Point::Publish("outcome", 1);
 /// Copier: the outcome is confirmed, the copy task is not acknowledged.
-const REPORTED: Point = Point::BeforeAck("copy.", 1);
+const REPORTED: Point = Point::Ack("copy.", 1);
 /// Reporter: a fold is durable, its reports are not acknowledged.
-const FOLDED: Point = Point::BeforeAck("outcome", 2);
+const FOLDED: Point = Point::Ack("outcome", 1);
 /// Reporter: a list task is in the outbox, and not published.
-const IN_OUTBOX: Point = Point::BeforePublish("list", 2);
+const IN_OUTBOX: Point = Point::Publish("list", 2);
 /// Reporter: a list task is published, and still in the outbox: it is published twice.
-const PUBLISHED: Point = Point::BeforeConfirm("list", 2);
+const PUBLISHED: Point = Point::Confirm("list", 2);

@@ -165,16 +165,14 @@ impl Watch {
                 channels.queues.insert(channel, frame.text(0));
                 false
             }
-            (Some(PUBLISH), Point::BeforePublish(queue, nth)) => {
-                is_turn(&frame.text(1), (queue, nth))
-            }
-            (Some(PUBLISH), Point::BeforeConfirm(queue, nth)) => {
+            (Some(PUBLISH), Point::Publish(queue, nth)) => is_turn(&frame.text(1), (queue, nth)),
+            (Some(PUBLISH), Point::Confirm(queue, nth)) => {
                 if is_turn(&frame.text(1), (queue, nth)) {
                     channels.awaited = Some(channel);
                 }
                 false
             }
-            (Some(ACK), Point::BeforeAck(queue, nth)) => {
+            (Some(ACK), Point::Ack(queue, nth)) => {
                 let from = channels.queues.get(&channel);
                 from.is_some_and(|from| is_turn(from, (queue, nth)))
             }

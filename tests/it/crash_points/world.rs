@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
+use blobfleet::reporter::ledger::Ledger;
 use serde_json::Value;
 use simcloud::{ACCOUNT, Config, Content, Object, OpKind, SimCloud};
 
@@ -123,6 +125,13 @@ impl World {
             assert!(arrived || REMOVED.contains(&&*key), "{key}");
         }
     }
+}
+
+/// Pages that a ledger has counted.
+pub(super) fn pages_counted(folder: &Path) -> u64 {
+    let ledger = Ledger::open_read_only(folder).unwrap();
+    let accounts = ledger.book().jobs.values();
+    accounts.map(|account| account.totals.pages).sum()
 }
 
 /// Objects listed where everything up to a key was listed before the change, the rest after it.

@@ -39,7 +39,8 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         prompter: Prompter::nobody(),
     };
     tracing::info!("copier ready");
-    fleet.run(copier.run(shutdown)).await?;
+    let work = copier.run(shutdown.clone());
+    fleet.run(work, &shutdown).await?;
     fleet.leave().await?;
     Ok(0)
 }

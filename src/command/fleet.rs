@@ -17,7 +17,13 @@ use crate::config::BrokerArgs;
 use crate::expiry;
 use crate::failure::Result;
 use crate::metrics::{Metrics, Role};
+use crate::process::DRAIN;
 use crate::serve;
+
+/// How long a role may take to stop; it bounds its own work by [`DRAIN`].
+const STOP: Duration = DRAIN.saturating_add(Duration::from_secs(10));
+/// How long the connections to the broker may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// A role's connection to its fleet.
 #[derive(Debug)]
@@ -69,10 +75,23 @@ impl Fleet {
         AbortOnDropHandle::new(tokio::spawn(watching))
     }
 
-    /// Runs a role's work; the job log ending by a failure ends it too.
-    pub(super) async fn run(&mut self, work: impl Future<Output = Result<()>>) -> Result<()> {
+    /// Runs a role's work; the job log ending by a failure ends it too. Work that does not end
+    /// within [`STOP`] of `shutdown` is left: what it had in hand comes back to others.
+    pub(super) async fn run(
+        &mut self,
+        work: impl Future<Output = Result<()>>,
+        shutdown: &CancellationToken,
+    ) -> Result<()> {
+        let overdue = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(STOP).await;
+        };
         tokio::select! {
             result = work => result,
+            () = overdue => {
+                tracing::warn!("work begun was not finished in time; it will be done again");
+                Ok(())
+            }
             followed = &mut self.following => match followed {
                 Ok(result) => result,
                 Err(error) => Err(crate::failure::Failure::stop(
@@ -86,6 +105,8 @@ impl Fleet {
     /// Leaves the fleet.
     pub(super) async fn leave(self) -> Result<()> {
         self.stop_following.cancel();
-        self.broker.close().await
+        // A broker that is away does not hold up the end of the program.
+        let closed = tokio::time::timeout(CLOSE, self.broker.close()).await;
+        closed.unwrap_or(Ok(()))
     }
 }

@@ -71,19 +71,18 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let watching = watch(&*broker, fleet.board.clone(), job, cli.wait, stop.clone());
     tracing::info!("lister ready");
     let mut result = None;
-    fleet
-        .run(async {
-            let listing = async {
-                let listed = lister.run(stop.clone()).await;
-                // Whatever ended it: nobody lists any more, so there is nothing to wait for.
-                stop.cancel();
-                listed
-            };
-            let (watched, listed) = tokio::join!(watching, listing);
-            result = watched;
+    let work = async {
+        let listing = async {
+            let listed = lister.run(stop.clone()).await;
+            // Whatever ended it: nobody lists any more, so there is nothing to wait for.
+            stop.cancel();
             listed
-        })
-        .await?;
+        };
+        let (watched, listed) = tokio::join!(watching, listing);
+        result = watched;
+        listed
+    };
+    fleet.run(work, &shutdown).await?;
     fleet.leave().await?;
     match result {
         Some(known) if cli.wait => tell(&known, Output::new(&cli.output, wiring.clock)),

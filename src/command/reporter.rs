@@ -34,7 +34,8 @@ pub async fn run(cli: ReporterCli, shutdown: CancellationToken) -> Result<u8> {
         adopt: cli.adopt,
     };
     tracing::info!("reporter ready");
-    fleet.run(reporter.run(shutdown)).await?;
+    let work = reporter.run(shutdown.clone());
+    fleet.run(work, &shutdown).await?;
     fleet.leave().await?;
     Ok(0)
 }

@@ -54,3 +54,4 @@ mod simcloud_tricks;
 mod simcloud_wire;
 mod sizes;
 mod source_credentials;
+mod trouble;

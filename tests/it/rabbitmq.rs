@@ -38,12 +38,19 @@ pub(crate) struct Node {
     mapper: u16,
     home: TempDir,
     keeper: Option<Child>,
+    more: String,
 }
 
 impl Node {
     /// Starts a node and waits until it accepts connections.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same, with more lines of configuration after the shipped ones.
+    pub(crate) fn start_with(more: &str) -> Self {
         let mut node = Self::prepare();
+        more.clone_into(&mut node.more);
         node.run();
         node.wait_until_up();
         node
@@ -61,6 +68,7 @@ impl Node {
             mapper: free_port(),
             home: tempfile::Builder::new().prefix("rabbit").tempdir().unwrap(),
             keeper: None,
+            more: String::new(),
         }
     }
 
@@ -74,7 +82,7 @@ impl Node {
         );
         // The shipped limit asks for more free disk than a test machine may have.
         let shipped = SHIPPED.replace("= 1GB", "= 50MB");
-        fs::write(&conf, shipped + &more).unwrap();
+        fs::write(&conf, shipped + &more + &self.more).unwrap();
         fs::write(home.join("plugins"), "[].").unwrap();
         let mut keeper = Command::new("/bin/bash");
         self.name_in(&mut keeper);
@@ -118,6 +126,15 @@ impl Node {
         }
         let console = fs::read_to_string(self.home.path().join("console")).unwrap_or_default();
         panic!("RabbitMQ did not start within {BOOT:?}:\n{console}");
+    }
+
+    /// What the node has logged, from warnings on.
+    pub(crate) fn log(&self) -> String {
+        let files = fs::read_dir(self.home.path()).unwrap();
+        let logs = files.map(|file| file.unwrap().path());
+        let logs = logs.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
+        logs.map(|path| fs::read_to_string(path).unwrap_or_default())
+            .collect()
     }
 
     /// Runs `rabbitmqctl` on the node; gives what it says.

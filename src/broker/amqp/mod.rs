@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};
 use self::envelope::{Outgoing, envelope, parked};
-use self::link::Link;
+use self::link::{Link, Pauses};
 use self::log::AmqpLogReader;
 use self::publisher::Publisher;
 use self::topology::{Topology, passive};
@@ -41,6 +41,8 @@ use crate::message::Envelope;
 /// Between two attempts to write to a job log that is just being made.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a job's queues are tried to be made.
+const DECLARE_FOR: Duration = Duration::from_secs(600);
 /// How long the last look for leftovers of ended jobs may take.
 const LAST_SWEEP: Duration = Duration::from_secs(3);
 
@@ -221,7 +223,18 @@ impl Broker for AmqpBroker {
             consuming,
             ..
         } = &*self.core;
-        topology.declare_job(consuming, job).await
+        // A role that begins with a job just as the broker is away must not end by that.
+        let until = Instant::now() + DECLARE_FOR;
+        let mut pauses = Pauses::new();
+        loop {
+            match topology.declare_job(consuming, job).await {
+                Err(failure) if failure.remedy == Remedy::Retry && Instant::now() < until => {
+                    tracing::warn!(job.id = %job, %failure, "a job's queues cannot be made yet");
+                    sleep(pauses.next()).await;
+                }
+                declared => return declared,
+            }
+        }
     }
 
     async fn delete_job(&self, job: &JobId) -> Result<()> {

@@ -185,9 +185,18 @@ pub(crate) struct Running {
 impl Running {
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Kills it without warning.
+    pub(crate) fn kill(&self) {
+        self.signal("-KILL");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.pid.to_string();
         let told = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
+            .args([name, &pid])
             .status();
         assert!(told.unwrap().success(), "{pid} has ended before");
     }

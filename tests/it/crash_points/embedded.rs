@@ -28,7 +28,7 @@ use simcloud::{Action, OpKind};
 use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
-use super::world::{PAGE, PAGES, World, pages_counted, removed_until, until};
+use super::world::{PAGE, PAGES, SUBMITTING, World, pages_counted, removed_until, until};
 use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
 use crate::harness::Gate;
 use crate::roles::Role;
@@ -151,7 +151,7 @@ async fn submitted(world: &World) -> PathBuf {
     let gate = Gate::default();
     let held = gate.clone();
     world.cloud.on_request(move |op| match op.kind {
-        OpKind::ListObjects if op.number > 1 => held.action(),
+        OpKind::ListObjects if op.number > SUBMITTING => held.action(),
         _ => Action::Pass,
     });
     let mut copy = copy(world);
@@ -256,11 +256,11 @@ async fn lister_after_its_page_of_a_bucket_that_changes() {
     lister("page", true).await;
 }
 
-/// At least one blob is written at the point, and written again.
+/// At least one blob is written at the point, and asked for again.
 async fn copier(name: &str) {
-    let repeated = killed_at(name, false).await.repeated();
+    let again = killed_at(name, false).await.asked_again();
     let most = PAGE + 4 * u64::from(CONCURRENCY);
-    assert!((1..=most).contains(&repeated), "{repeated}");
+    assert!((1..=most).contains(&again), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

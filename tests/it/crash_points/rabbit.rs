@@ -140,7 +140,7 @@ async fn lister_after_its_page_of_a_bucket_that_changes() {
     lister(super::PAGE, true).await;
 }
 
-/// A copier is killed at the point; at least one blob is written then, and written again.
+/// A copier is killed at the point; at least one blob is written then, and asked for again.
 async fn copier(point: Point) {
     let fleet = Fleet::start(point).await;
     let _reporter = fleet.reporter();
@@ -152,8 +152,8 @@ async fn copier(point: Point) {
     fleet
         .assert_exact(submitter, objects..=objects, 0..=0)
         .await;
-    let repeated = fleet.world.repeated();
-    assert!((1..=2 * CONCURRENCY).contains(&repeated), "{repeated}");
+    let again = fleet.world.asked_again();
+    assert!((1..=2 * CONCURRENCY).contains(&again), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,8 @@ pub(super) const PAGES: u64 = 3;
 const ADDED: [&str; 4] = ["a", "k050a", "k150a", "z"];
 /// What goes: two keys of the first page, one of the second.
 const REMOVED: [&str; 3] = ["k010", "k020", "k150"];
+/// Pages that are looked at while a job is submitted: to plan it, and to probe the bucket.
+pub(super) const SUBMITTING: u64 = 2;
 /// A moment that has not come after so many looks never will.
 const LOOKS: u32 = 1200;
 
@@ -78,16 +80,23 @@ impl World {
         objects.map(|(key, _)| key).collect()
     }
 
-    /// Pages that listers asked for; submitting the job looks into the bucket too, once.
+    /// Pages that listers asked for; submitting the job looks into the bucket too.
     pub(super) fn pages_listed(&self) -> u64 {
         let asked = self.cloud.requests(OpKind::ListObjects);
-        asked.saturating_sub(1)
+        asked.saturating_sub(SUBMITTING)
     }
 
     /// Writes of blobs that had been written before.
     pub(super) fn repeated(&self) -> u64 {
         let (writes, blobs) = self.cloud.write_totals(ACCOUNT);
         writes - blobs
+    }
+
+    /// Writes asked for beyond one for each blob, whether they were carried out or recognised as
+    /// done.
+    pub(super) fn asked_again(&self) -> u64 {
+        let (_, blobs) = self.cloud.write_totals(ACCOUNT);
+        self.cloud.requests(OpKind::PutBlobFromUrl) - blobs
     }
 
     /// The job has ended with every object listed once and ended once, and every key that is

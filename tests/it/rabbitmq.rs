@@ -139,6 +139,11 @@ impl Node {
 
     /// Runs `rabbitmqctl` on the node.
     pub(crate) fn control(&self, arguments: &[&str]) {
+        self.ask(arguments);
+    }
+
+    /// Runs `rabbitmqctl` on the node; gives what it prints.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.name_in(&mut control);
         let output = control.args(arguments).output().unwrap();
@@ -147,6 +152,7 @@ impl Node {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn name_in(&self, command: &mut Command) {

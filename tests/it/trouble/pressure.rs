@@ -1,8 +1,8 @@
 //! A source without end, copies that are slow, and a broker with little memory: the lister is held
 //! at the bound. Takes a quarter of an hour, so it is run by `tests/backpressure.sh`.
 
-use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use blobfleet::board;
 use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
@@ -11,6 +11,7 @@ use blobfleet::config::environment;
 use blobfleet::job::JobId;
 use simcloud::{Action, Config, Keep, OpKind};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::bad_input::run::{Running, World};
 use crate::rabbitmq::Node;
@@ -27,6 +28,8 @@ const ONWARD: u64 = 30;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(300);
+
+const WAIT: &str = "lister s3://huge {blob}/cont --recursive --output-type json --wait";
 
 struct Run {
     world: World,
@@ -106,89 +109,94 @@ impl Run {
         assert!(waiting <= MARK + PAGES * PAGE, "{waiting} waiting");
         waiting
     }
+
+    /// Until the lister is held for the first time.
+    async fn fills(&self, job: &JobId, most: &mut Most) {
+        let begun = Instant::now();
+        while self.look(job, most).await < MARK {
+            assert!(begun.elapsed() < PATIENCE, "the bound is not reached");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// For so long nothing is listed but for what was copied.
+    async fn holds(&self, job: &JobId, most: &mut Most, how_long: Duration) {
+        let (begun, pages, copies) = (Instant::now(), self.pages(), self.copies());
+        while begun.elapsed() < how_long {
+            let waiting = self.look(job, most).await;
+            let (pages, copies) = (self.pages() - pages, self.copies() - copies);
+            let seconds = begun.elapsed().as_secs();
+            println!("{seconds} s: {waiting} waiting, {pages} pages, {copies} copies");
+            let most_pages = PAGES + copies / PAGE + 1;
+            assert!(pages <= most_pages, "{pages} pages for {copies} copies");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Until so many more pages are listed.
+    async fn goes_on(&self, job: &JobId, most: &mut Most) {
+        let (begun, pages) = (Instant::now(), self.pages());
+        while self.pages() < pages + ONWARD {
+            self.look(job, most).await;
+            assert!(begun.elapsed() < PATIENCE, "it does not go on");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let seconds = begun.elapsed().as_secs();
+        println!("{ONWARD} pages in {seconds} s once copies were fast");
+    }
+
+    /// Cancels the job; its totals balance.
+    async fn cancelled(&self, job: &JobId, address: SocketAddr, lister: Running) {
+        let cancel = format!("blobfleet jobs cancel {job} --reporter http://{address}");
+        let told = self.world.ended(&cancel, self.role(&cancel)).await;
+        assert_eq!(told.code, Some(0), "{told:?}");
+        let ended = self.world.ended(WAIT, lister).await;
+        let summary = ended.summary();
+        assert_eq!(summary["status"], "Cancelled", "{ended:?}");
+        let [listed, copied, skipped, failed] = ended.totals();
+        let open = summary["objects_open"].as_u64().unwrap();
+        assert_eq!(listed, copied + skipped + failed + open, "{ended:?}");
+        assert_eq!((skipped, failed), (0, 0), "{ended:?}");
+        assert!(copied <= self.copies() && copied < listed, "{ended:?}");
+        println!("listed {listed}, copied {copied}, open {open}");
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a quarter of an hour: tests/backpressure.sh"]
 async fn the_lister_is_held_at_the_bound() {
     let held = environment("BLOBFLEET_HELD_SECONDS").map_or(600, |text| text.parse().unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let run = Run::start().await;
+    let (run, address) = (Run::start().await, free_address());
     run.world.cloud.on_request(|op| match op.kind {
         OpKind::PutBlobFromUrl => Action::Delay(Duration::from_secs(2)),
         _ => Action::Pass,
     });
     let reporter = run.role(&format!("reporter --listen {address}"));
     let copier = run.role("copier --concurrency 32");
-    let wait = "lister s3://huge {blob}/cont --recursive --output-type json --wait";
-    let lister = run.role(wait);
+    let lister = run.role(WAIT);
     let (job, mut most) = (run.job().await, Most::default());
-    let begun = Instant::now();
-    while run.look(&job, &mut most).await < MARK {
-        assert!(begun.elapsed() < PATIENCE, "the bound is not reached");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-
-    let (begun, pages, copies) = (Instant::now(), run.pages(), run.copies());
-    while begun.elapsed() < Duration::from_secs(held) {
-        let waiting = run.look(&job, &mut most).await;
-        let (pages, copies) = (run.pages() - pages, run.copies() - copies);
-        println!(
-            "{} s: {waiting} waiting, {pages} pages, {copies} copies",
-            begun.elapsed().as_secs()
-        );
-        assert!(!lister.has_ended() && !copier.has_ended() && !reporter.has_ended());
-        // What was copied makes room, and no more than that is listed.
-        assert!(
-            pages <= PAGES + copies / PAGE + 1,
-            "{pages} pages for {copies} copies"
-        );
-        tokio::time::sleep(LOOK).await;
-    }
-
-    let (begun, pages) = (Instant::now(), run.pages());
+    run.fills(&job, &mut most).await;
+    run.holds(&job, &mut most, Duration::from_secs(held)).await;
     run.world.cloud.clear_hook();
-    while run.pages() < pages + ONWARD {
-        run.look(&job, &mut most).await;
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "it does not go on: {} pages",
-            run.pages() - pages
-        );
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    println!(
-        "{ONWARD} pages in {} s once copies were fast",
-        begun.elapsed().as_secs()
-    );
-    let lister_kib = lister.peak_memory_kib();
-    let (copier_kib, reporter_kib) = (copier.peak_memory_kib(), reporter.peak_memory_kib());
+    run.goes_on(&job, &mut most).await;
 
-    let cancel = format!("blobfleet jobs cancel {job} --reporter http://{address}");
-    let told = run.world.ended(&cancel, run.role(&cancel)).await;
-    assert_eq!(told.code, Some(0), "{told:?}");
-    let ended = run.world.ended(wait, lister).await;
-    let summary = ended.summary();
-    assert_eq!(summary["status"], "Cancelled", "{ended:?}");
-    let [listed, copied, skipped, failed] = ended.totals();
-    let open = summary["objects_open"].as_u64().unwrap();
-    assert_eq!(listed, copied + skipped + failed + open, "{ended:?}");
-    assert_eq!((skipped, failed), (0, 0), "{ended:?}");
-    assert!(copied <= run.copies() && listed > copied, "{ended:?}");
+    let roles = [&lister, &copier, &reporter];
+    let [of_lister, of_copier, of_reporter] = roles.map(|role| role.peak_memory_kib() >> 10);
+    run.cancelled(&job, address, lister).await;
     for (line, running) in [("copier", copier), ("reporter", reporter)] {
         running.terminate();
         let ended = run.world.ended(line, running).await;
         assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
     }
     println!(
-        "listed {listed}, copied {copied}, open {open}; at most {} waiting; at most {} MiB: broker, \
-         {} lister, {} copier, {} reporter",
+        "at most {} waiting; at most {} MiB: broker, {of_lister} lister, {of_copier} copier, \
+         {of_reporter} reporter",
         most.waiting,
-        most.broker_bytes >> 20,
-        lister_kib >> 10,
-        copier_kib >> 10,
-        reporter_kib >> 10
+        most.broker_bytes >> 20
     );
 }

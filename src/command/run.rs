@@ -206,16 +206,7 @@ impl Run {
             }
         };
         stop_work.cancel();
-        let drained = async {
-            for role in [&mut listing, &mut copying] {
-                if !role.is_finished() {
-                    stopped("worker", role.await);
-                }
-            }
-        };
-        if tokio::time::timeout(STOP, drained).await.is_err() {
-            tracing::warn!("work begun was not finished in time; it will be done again");
-        }
+        drained([&mut listing, &mut copying]).await;
         stop_all.cancel();
         if !counting.is_finished() {
             stopped("reporter", counting.await);
@@ -289,6 +280,20 @@ impl Run {
             retry: RetryPolicy::default(),
             prompter: self.prompter.clone(),
         }
+    }
+}
+
+/// Waits for roles that were asked to stop, but not for ever.
+async fn drained(roles: [&mut JoinHandle<Result<()>>; 2]) {
+    let ended = async {
+        for role in roles {
+            if !role.is_finished() {
+                stopped("worker", role.await);
+            }
+        }
+    };
+    if tokio::time::timeout(STOP, ended).await.is_err() {
+        tracing::warn!("work begun was not finished in time; it will be done again");
     }
 }
 

@@ -67,7 +67,7 @@ impl Passage {
     pub(super) async fn place(&self) -> Result<Option<Place>> {
         let place = match self.lane.seated {
             true => None,
-            false => Some(self.lane.place().await?),
+            false => Some(self.lane.place_block().await?),
         };
         if self.shared.shutdown.is_cancelled() {
             let why = "the copier is stopping";

@@ -47,10 +47,17 @@ impl Lane {
         }
     }
 
-    /// A place for one request, at the source and at the destination.
-    pub(super) async fn place(&self) -> Result<Place> {
+    /// A place for an object's one request, at the source and at the destination.
+    async fn place(&self) -> Result<Place> {
         let source = self.source.permit().await?;
         let destination = self.destination.permit().await?;
+        Ok((source, destination))
+    }
+
+    /// The same for a block.
+    pub(super) async fn place_block(&self) -> Result<Place> {
+        let source = self.source.permit_block().await?;
+        let destination = self.destination.permit_block().await?;
         Ok((source, destination))
     }
 

@@ -1,15 +1,18 @@
-//! Lets requests through as the limit allows, first come, first served.
+//! Lets requests through as the limit allows, first come, first served; but the blocks of large
+//! objects leave a quarter of the places to small ones, as long as there are any.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use super::window::{Answer, Window};
 use crate::failure::{Failure, Reason, Result};
 
+/// How long after the last small object the blocks may take all places.
+const QUIET: Duration = Duration::from_secs(1);
 /// How much the newest request weighs in the memory of how long one takes.
 const WEIGHT: f64 = 0.1;
 
@@ -23,6 +26,8 @@ pub struct Limit {
 struct Shared {
     semaphore: Arc<Semaphore>,
     state: Mutex<State>,
+    /// A permit was given back.
+    freed: Notify,
     gauge: IntGauge,
 }
 
@@ -31,8 +36,12 @@ struct State {
     window: Window,
     /// Permits there are, in use or not.
     permits: usize,
-    /// Those who wait for one.
+    /// Small objects that wait for one.
     waiting: u32,
+    /// Blocks of large objects that have one or wait for it.
+    blocks: usize,
+    /// When a small object last asked for one, got it, or gave it back.
+    small: Option<Instant>,
     /// How long a permit is in use, in seconds.
     use_seconds: Option<f64>,
 }
@@ -50,30 +59,53 @@ impl Limit {
                     window,
                     permits,
                     waiting: 0,
+                    blocks: 0,
+                    small: None,
                     use_seconds: None,
                 }),
+                freed: Notify::new(),
                 gauge,
             }),
         }
     }
 
-    /// Waits for a place among the requests in flight. Safe to cancel.
+    /// Waits for a small object's place among the requests in flight. Safe to cancel.
     ///
     /// # Errors
     /// A fault of this program.
     pub async fn permit(&self) -> Result<Permit> {
+        let _waiting = Waiting::new(&self.shared);
+        self.acquire(None).await
+    }
+
+    /// The same for a block of a large object. Safe to cancel.
+    ///
+    /// # Errors
+    /// A fault of this program.
+    pub async fn permit_block(&self) -> Result<Permit> {
+        loop {
+            let mut freed = std::pin::pin!(self.shared.freed.notified());
+            freed.as_mut().enable();
+            if let Some(block) = Block::begin(&self.shared) {
+                return self.acquire(Some(block)).await;
+            }
+            // Whether there are small objects still is looked at again after a while.
+            timeout(QUIET, freed).await.ok();
+        }
+    }
+
+    async fn acquire(&self, block: Option<Block>) -> Result<Permit> {
         let semaphore = self.shared.semaphore.clone();
-        let waiting = Waiting::new(&self.shared);
         let permit = semaphore.acquire_owned().await.map_err(|error| {
             Failure::stop(
                 Reason::Internal,
                 format!("no permits are given any more: {error}"),
             )
         })?;
-        drop(waiting);
         Ok(Permit {
             permit: Some(permit),
             shared: self.shared.clone(),
+            block,
             since: Instant::now(),
         })
     }
@@ -103,6 +135,15 @@ impl Limit {
     }
 }
 
+impl State {
+    /// Blocks take all places only where no small object has asked for one of late.
+    fn may_take_block(&self) -> bool {
+        let quiet = self.small.is_none_or(|small| small.elapsed() > QUIET);
+        let alone = self.waiting == 0 && quiet;
+        alone || self.blocks < (self.window.limit() * 3 / 4).max(1)
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -123,19 +164,44 @@ impl Shared {
     }
 }
 
-/// Counts one who waits, however the waiting ends.
+/// Counts a small object that waits, however the waiting ends.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {
     fn new(shared: &'a Shared) -> Self {
-        shared.state().waiting += 1;
+        let mut state = shared.state();
+        state.waiting += 1;
+        state.small = Some(Instant::now());
         Self(shared)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        let mut state = self.0.state();
+        state.waiting -= 1;
+        state.small = Some(Instant::now());
+    }
+}
+
+/// Counts a block from the moment it may wait for its place.
+#[derive(Debug)]
+struct Block(Arc<Shared>);
+
+impl Block {
+    fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        let mut state = shared.state();
+        state.may_take_block().then(|| {
+            state.blocks += 1;
+            Self(shared.clone())
+        })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.0.state().blocks -= 1;
+        self.0.freed.notify_waiters();
     }
 }
 
@@ -144,6 +210,7 @@ impl Drop for Waiting<'_> {
 pub struct Permit {
     permit: Option<OwnedSemaphorePermit>,
     shared: Arc<Shared>,
+    block: Option<Block>,
     since: Instant,
 }
 
@@ -153,6 +220,9 @@ impl Drop for Permit {
         let seconds = self.since.elapsed().as_secs_f64();
         let known = state.use_seconds.unwrap_or(seconds);
         state.use_seconds = Some(known + WEIGHT * (seconds - known));
+        if self.block.is_none() {
+            state.small = Some(Instant::now());
+        }
         if state.permits > state.window.limit()
             && let Some(permit) = self.permit.take()
         {
@@ -212,6 +282,48 @@ mod tests {
         assert!(at_once(&limit, 1).await.is_empty());
         drop(more);
         assert_eq!(at_once(&limit, 100).await.len(), 16);
+    }
+
+    /// A block in flight takes a thousand times as long as a small object here.
+    #[tokio::test(start_paused = true)]
+    async fn blocks_leave_room_for_others_and_take_it_where_nobody_waits() {
+        let limit = limit(8);
+        let blocks: Vec<_> = (0..8)
+            .map(|_| {
+                let limit = limit.clone();
+                tokio::spawn(async move {
+                    let _permit = limit.permit_block().await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(limit.shared.state().blocks, 8, "nobody else waits");
+
+        let small = limit.clone();
+        let small = tokio::spawn(async move {
+            for _ in 0..1_000 {
+                let _permit = small.permit().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Instant::now()
+        });
+        let more: Vec<_> = (0..100)
+            .map(|_| {
+                let limit = limit.clone();
+                tokio::spawn(async move {
+                    let _permit = limit.permit_block().await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                })
+            })
+            .collect();
+        let begun = Instant::now();
+        let done = small.await.unwrap() - begun;
+        assert!(done < Duration::from_secs(30), "{done:?}");
+        for task in blocks.into_iter().chain(more) {
+            task.await.unwrap();
+        }
+        assert_eq!(limit.shared.state().blocks, 0);
     }
 
     #[tokio::test(start_paused = true)]

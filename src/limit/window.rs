@@ -20,8 +20,9 @@ const FIRST: f64 = 16.0;
 const WINDOW: u32 = 20;
 /// The share of refusals that is noise.
 const NOISE: f64 = 0.01;
-/// Up to this share, and up to [`FIRST`], nothing is cut: so few requests are no overload.
+/// Up to this share, and up to so many requests, nothing is cut: so few are hardly an overload.
 const BEARABLE: f64 = 0.1;
+const FEW: f64 = 32.0;
 /// How much the newest window weighs in the memory of shares.
 const WEIGHT: f64 = 0.25;
 /// Answers this many times slower than at best, and [`SLACK`], end the growth.
@@ -120,7 +121,7 @@ impl Window {
         let share = f64::from(self.seen.overloads) / f64::from(self.seen.answers);
         self.share += WEIGHT * (share - self.share);
         let slowness = self.slowness();
-        let limit = if share > NOISE && share <= BEARABLE && self.limit <= FIRST {
+        let limit = if share > NOISE && share <= BEARABLE && self.limit <= FEW {
             self.limit
         } else if share > NOISE {
             self.lower_ceiling();

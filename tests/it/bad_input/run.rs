@@ -193,6 +193,14 @@ impl Running {
         self.signal("-KILL");
     }
 
+    /// The most memory it has had resident, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    }
+
     fn signal(&self, name: &str) {
         let pid = self.pid.to_string();
         let told = std::process::Command::new("kill")

@@ -2,6 +2,7 @@
 //! exact totals.
 
 mod broker;
+mod pressure;
 mod stop;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,8 @@
 //! Roles that are asked to stop: they end within a deadline, and what they had in hand comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{CONCURRENCY, Fleet, OBJECTS, WAIT};
 

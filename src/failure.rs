@@ -59,6 +59,8 @@ pub enum Reason {
     DestinationDenied,
     /// The destination asked for a slower pace (503 ServerBusy, 429).
     DestinationThrottled,
+    /// The destination could not finish in time (500 OperationTimedOut).
+    DestinationTimedOut,
     /// The destination did not answer, or answered with a server error.
     DestinationUnavailable,
     /// The destination refused the request for a reason of its own.
@@ -95,7 +97,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for initialising metrics.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::SourceNotFound,
         Self::SourceDenied,
         Self::SourceThrottled,
@@ -107,6 +109,7 @@ impl Reason {
         Self::SourceRejected,
         Self::DestinationDenied,
         Self::DestinationThrottled,
+        Self::DestinationTimedOut,
         Self::DestinationUnavailable,
         Self::DestinationRejected,
         Self::DestinationChanged,
@@ -139,6 +142,7 @@ impl Reason {
             Self::SourceRejected => "source_rejected",
             Self::DestinationDenied => "destination_denied",
             Self::DestinationThrottled => "destination_throttled",
+            Self::DestinationTimedOut => "destination_timed_out",
             Self::DestinationUnavailable => "destination_unavailable",
             Self::DestinationRejected => "destination_rejected",
             Self::DestinationChanged => "destination_changed",

@@ -107,9 +107,9 @@ impl RetryPolicy {
         let attempts = tries.attempt.saturating_add(1) >= self.attempts;
         match failure.reason {
             _ if is_throttling(failure) => false,
-            Reason::SourceUnavailable | Reason::DestinationUnavailable => {
-                attempts && tries.elapsed >= self.outage
-            }
+            Reason::SourceUnavailable
+            | Reason::DestinationUnavailable
+            | Reason::DestinationTimedOut => attempts && tries.elapsed >= self.outage,
             _ => attempts,
         }
     }

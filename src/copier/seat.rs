@@ -69,29 +69,25 @@ impl Lane {
         failure: Option<&Failure>,
     ) {
         let reason = failure.map(|failure| failure.reason);
-        let by_source = matches!(
-            reason,
-            Some(Reason::SourceThrottled | Reason::SourceUnavailable)
-        );
-        let by_destination = matches!(
-            reason,
-            Some(Reason::DestinationThrottled | Reason::DestinationUnavailable)
-        );
         let timed = |comparable: bool| {
             let told = self.timed && comparable && failure.is_none();
             Answer::Fine(told.then(|| started.elapsed()))
         };
         if service == "s3" || operation.ends_with("_from_url") {
-            let answer = match by_source {
-                true => Answer::Overload,
-                false => timed(operation == "head_object"),
+            let answer = match reason {
+                Some(Reason::SourceThrottled) => Answer::Overload,
+                Some(Reason::SourceUnavailable) => Answer::Trouble,
+                _ => timed(operation == "head_object"),
             };
             self.source.answered(started, answer);
         }
         if service == "blob" {
-            let answer = match by_destination {
-                true => Answer::Overload,
-                false => timed(operation == "put_blob_from_url"),
+            let answer = match reason {
+                Some(Reason::DestinationThrottled | Reason::DestinationTimedOut) => {
+                    Answer::Overload
+                }
+                Some(Reason::DestinationUnavailable) => Answer::Trouble,
+                _ => timed(operation == "put_blob_from_url"),
             };
             self.destination.answered(started, answer);
         }

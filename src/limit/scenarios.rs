@@ -35,6 +35,9 @@ struct Phase {
     /// Share of requests refused whatever the load.
     #[serde(default)]
     noise: f64,
+    /// Share of requests whose connection breaks.
+    #[serde(default)]
+    broken: f64,
     expect: Expect,
 }
 
@@ -56,6 +59,14 @@ fn all() -> f64 {
     1.0
 }
 
+/// What a request comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Served,
+    Refused,
+    Broken,
+}
+
 /// A service that answers a number of requests a second.
 struct Service {
     random: StdRng,
@@ -67,24 +78,28 @@ struct Service {
 }
 
 impl Service {
-    /// How long the answer takes, and whether the request was served.
-    fn ask(&mut self, now: f64, phase: &Phase) -> (f64, bool) {
+    /// How long the answer takes, and what it is.
+    fn ask(&mut self, now: f64, phase: &Phase) -> (f64, End) {
         let latency = phase.latency_ms / 1000.0 * self.random.random_range(0.9..1.3);
-        if self.random.random_range(0.0..1.0) < phase.noise {
-            return (latency / 2.0, false);
+        let draw = self.random.random_range(0.0..1.0);
+        if draw < phase.noise {
+            return (latency / 2.0, End::Refused);
+        }
+        if draw < phase.noise + phase.broken {
+            return (latency / 2.0, End::Broken);
         }
         if phase.queues {
             self.free = self.free.max(now) + 1.0 / phase.capacity;
-            return (self.free - now + latency, true);
+            return (self.free - now + latency, End::Served);
         }
         let burst = (phase.capacity / 20.0).max(1.0);
         self.tokens = (self.tokens + (now - self.at) * phase.capacity).min(burst);
         self.at = now;
         if self.tokens < 1.0 {
-            return (latency / 2.0, false);
+            return (latency / 2.0, End::Refused);
         }
         self.tokens -= 1.0;
-        (latency, true)
+        (latency, End::Served)
     }
 }
 
@@ -101,7 +116,7 @@ struct Measured {
 fn run(
     phase: &Phase,
     (window, service): (&mut Window, &mut Service),
-    flying: &mut BinaryHeap<Reverse<(u64, u64, bool)>>,
+    flying: &mut BinaryHeap<Reverse<(u64, u64, End)>>,
     (zero, start): (Instant, f64),
 ) -> Measured {
     let nanos = |seconds: f64| u64::try_from(Duration::from_secs_f64(seconds).as_nanos()).unwrap();
@@ -114,17 +129,19 @@ fn run(
     };
     while now < end {
         while flying.len() < window.limit() {
-            let (takes, served) = service.ask(now, phase);
-            flying.push(Reverse((nanos(now + takes), nanos(now), served)));
+            let (takes, end) = service.ask(now, phase);
+            flying.push(Reverse((nanos(now + takes), nanos(now), end)));
         }
-        let Some(Reverse((at, begun, served))) = flying.pop() else {
+        let Some(Reverse((at, begun, end_of))) = flying.pop() else {
             break;
         };
         now = seconds(at);
-        let answer = match served {
-            true => Answer::Fine(Some(Duration::from_nanos(at - begun))),
-            false => Answer::Overload,
+        let answer = match end_of {
+            End::Served => Answer::Fine(Some(Duration::from_nanos(at - begun))),
+            End::Refused => Answer::Overload,
+            End::Broken => Answer::Trouble,
         };
+        let served = end_of == End::Served;
         let moment = |nanos| zero + Duration::from_nanos(nanos);
         window.answered(moment(begun), moment(at), flying.len() + 1, answer);
         found.answers_throughout += 1;

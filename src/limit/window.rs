@@ -20,9 +20,12 @@ const FIRST: f64 = 16.0;
 const WINDOW: u32 = 20;
 /// The share of refusals that is noise.
 const NOISE: f64 = 0.01;
-/// Up to this share, and up to so many requests, nothing is cut: so few are hardly an overload.
+/// Up to this share over some windows, and up to so many requests, nothing is cut: so few are
+/// hardly an overload.
 const BEARABLE: f64 = 0.1;
 const FEW: f64 = 32.0;
+/// Up to this share, trouble is not about how many requests there are.
+const TROUBLED: f64 = 0.3;
 /// How much the newest window weighs in the memory of shares.
 const WEIGHT: f64 = 0.25;
 /// Answers this many times slower than at best, and [`SLACK`], end the growth.
@@ -44,6 +47,8 @@ pub enum Answer {
     Fine(Option<Duration>),
     /// The other side is overloaded: it refused for now, or did not get done in time.
     Overload,
+    /// No answer, or an error of its own: an overload only where it is about every third.
+    Trouble,
 }
 
 /// A limit and what it learns from.
@@ -68,6 +73,7 @@ pub(super) struct Window {
 struct Tally {
     answers: u32,
     overloads: u32,
+    troubles: u32,
     busiest: usize,
     timed: u32,
     seconds: f64,
@@ -118,10 +124,10 @@ impl Window {
     }
 
     fn judge(&mut self) {
-        let share = f64::from(self.seen.overloads) / f64::from(self.seen.answers);
+        let share = self.seen.share();
         self.share += WEIGHT * (share - self.share);
         let slowness = self.slowness();
-        let limit = if share > NOISE && share <= BEARABLE && self.limit <= FEW {
+        let limit = if share > NOISE && self.share <= BEARABLE && self.limit <= FEW {
             self.limit
         } else if share > NOISE {
             self.lower_ceiling();
@@ -187,7 +193,16 @@ impl Tally {
             }
             Answer::Fine(None) => {}
             Answer::Overload => self.overloads += 1,
+            Answer::Trouble => self.troubles += 1,
         }
+    }
+
+    /// The share of answers that speak of overload.
+    fn share(&self) -> f64 {
+        let of = |count: u32| f64::from(count) / f64::from(self.answers);
+        let trouble = of(self.troubles);
+        let counted = if trouble > TROUBLED { trouble } else { 0.0 };
+        of(self.overloads) + counted
     }
 
     /// Was the limit made use of?

@@ -225,9 +225,8 @@ fn by_code(code: &str, target: Target) -> Option<(Reason, Then)> {
         "ServerBusy" | "IngressLimitExceeded" | "EgressLimitExceeded" => {
             (Reason::DestinationThrottled, Then::Retry)
         }
-        "OperationTimedOut" | "InternalError" => {
-            (Reason::DestinationUnavailable, Then::RetryPerhaps)
-        }
+        "OperationTimedOut" => (Reason::DestinationTimedOut, Then::RetryPerhaps),
+        "InternalError" => (Reason::DestinationUnavailable, Then::RetryPerhaps),
         "BlobArchived" => (Reason::DestinationArchived, Then::GiveUp),
         "PendingCopyOperation" => (Reason::DestinationUnavailable, Then::Retry),
         "ContainerNotFound" | "ContainerBeingDeleted" => (Reason::ContainerRejected, Then::Retry),

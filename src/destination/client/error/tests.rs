@@ -110,7 +110,7 @@ const MEANINGS: &[Row] = &[
         500,
         "OperationTimedOut",
         None,
-        Reason::DestinationUnavailable,
+        Reason::DestinationTimedOut,
         Remedy::Retry,
     ),
     (

@@ -213,10 +213,10 @@ impl Run {
         }
         stopped("job log", following.await);
         let mut summary = self.summary().await?;
-        self.broker.close().await?;
+        let closed = self.broker.close().await;
         if summary.status == JobStatus::Running {
             summary.status = JobStatus::Interrupted;
-            return Ok((summary, failure.or(broken_log)));
+            return Ok((summary, failure.or(broken_log).or(closed.err())));
         }
         // The job has ended all the same: there is nothing to be resumed.
         if let Some(failure) = broken_log {

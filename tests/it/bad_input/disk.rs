@@ -59,7 +59,7 @@ async fn world() -> World {
     world.cloud.add_bucket("many", "eu-west-1");
     let objects = (0..OBJECTS).map(|n| (format!("k{n:04}"), Object::generated(n, 100)));
     world.cloud.put_objects("many", objects);
-    let bad = (0..BAD).map(|n| (format!("z{n}."), Object::bytes("x")));
+    let bad = (0..BAD).map(|n| (format!("k0500-{n}."), Object::bytes("x")));
     world.cloud.put_objects("many", bad);
     world
 }
@@ -118,7 +118,8 @@ async fn full(part: &str, says: &[&str]) {
     assert_eq!(done.summary()["job_id"], ended.summary()["job_id"]);
     let (objects, blobs) = (world.cloud.objects("many"), world.cloud.blobs(ACCOUNT));
     assert_eq!(blobs.len() as u64, OBJECTS);
-    for ((key, content), (_, blob)) in objects.iter().zip(blobs) {
+    let good = objects.iter().filter(|(key, _)| !key.ends_with('.'));
+    for ((key, content), (_, blob)) in good.zip(blobs) {
         assert!(*key == blob.name && blob.equals(content), "{key}");
     }
     let (writes, _) = world.cloud.write_totals(ACCOUNT);

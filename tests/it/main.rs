@@ -8,6 +8,7 @@ mod bad_input;
 mod blob_semantics;
 mod bridge;
 mod broker_amqp;
+mod broker_amqp_sweep;
 mod broker_contract;
 mod broker_contract_jobs;
 mod broker_embedded;

@@ -159,7 +159,7 @@ impl Fleet {
         loop {
             let delivery = timeout(Duration::from_secs(60), consumer.next()).await;
             let delivery = delivery.unwrap().unwrap();
-            if delivery.message.body[..] == b"\x02newer"[..] {
+            if delivery.message.body[..] == b"\x03newer"[..] {
                 delivery.ack().await.unwrap();
                 return;
             }

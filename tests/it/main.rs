@@ -36,6 +36,7 @@ mod hierarchical;
 mod jobs;
 mod keys;
 mod kill;
+mod lanes;
 mod large;
 mod manual;
 mod moto;

@@ -190,6 +190,14 @@ impl Board {
         Ok((Self { jobs }, handle))
     }
 
+    /// A picture that does not change.
+    #[cfg(test)]
+    pub(crate) fn standing(jobs: Jobs) -> Self {
+        Self {
+            jobs: watch::channel(jobs).1,
+        }
+    }
+
     /// The picture now.
     pub fn jobs(&self) -> watch::Ref<'_, Jobs> {
         self.jobs.borrow()

@@ -17,6 +17,8 @@ mod passage;
 pub mod plan;
 pub(crate) mod probe;
 mod proof;
+#[cfg(test)]
+mod put_back;
 mod relay;
 mod seat;
 pub(crate) mod target;

@@ -4,6 +4,7 @@
 //! large one has not: its blocks ask for one place each, so that small objects keep flowing beside
 //! it; what large objects have in memory is bounded by the blocks they plan.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +14,7 @@ use super::Shared;
 use super::plan::{self, Plan};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
-use crate::limit::{Answer, Limit, Permit};
+use crate::limit::{Answer, Limit, Permit, Turns};
 use crate::message::CopyTask;
 
 /// Blocks that large objects may have planned together.
@@ -30,6 +31,7 @@ const ALIKE: u64 = 1 << 20;
 pub(super) struct Lane {
     pub(super) source: Limit,
     pub(super) destination: Limit,
+    turns: Arc<Turns>,
     /// The object has its place: its requests ask for none.
     pub(super) seated: bool,
     /// How long its requests take tells something.
@@ -42,6 +44,9 @@ impl Lane {
         Self {
             source: shared.limits.source(&root.bucket, &root.region),
             destination: shared.limits.destination(&spec.account),
+            turns: shared
+                .limits
+                .turns((&root.bucket, &root.region), &spec.account),
             seated: task.object.size <= spec.options.put_blob_size,
             timed: task.object.size <= ALIKE,
         }
@@ -49,13 +54,15 @@ impl Lane {
 
     /// A place for an object's one request, at the source and at the destination.
     async fn place(&self) -> Result<Place> {
-        let source = self.source.permit().await?;
+        let turn = self.turns.small.lock();
+        let (_turn, source) = self.source.permit_in_turn(turn).await?;
         let destination = self.destination.permit().await?;
         Ok((source, destination))
     }
 
     /// The same for a block.
     pub(super) async fn place_block(&self) -> Result<Place> {
+        let _turn = self.turns.blocks.lock().await;
         let source = self.source.permit_block().await?;
         let destination = self.destination.permit_block().await?;
         Ok((source, destination))

@@ -74,8 +74,18 @@ impl Limit {
     /// # Errors
     /// A fault of this program.
     pub async fn permit(&self) -> Result<Permit> {
+        let ((), permit) = self.permit_in_turn(std::future::ready(())).await?;
+        Ok(permit)
+    }
+
+    /// The same once it is its turn; it waits in the meantime. Safe to cancel if `turn` is.
+    ///
+    /// # Errors
+    /// A fault of this program.
+    pub async fn permit_in_turn<T>(&self, turn: impl Future<Output = T>) -> Result<(T, Permit)> {
         let _waiting = Waiting::new(&self.shared);
-        self.acquire(None).await
+        let turn = turn.await;
+        Ok((turn, self.acquire(None).await?))
     }
 
     /// The same for a block of a large object. Safe to cancel.

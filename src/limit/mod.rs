@@ -21,6 +21,17 @@ pub struct Limits {
     most: u16,
     metrics: Metrics,
     made: Arc<Mutex<HashMap<(&'static str, String), Limit>>>,
+    turns: Arc<Mutex<HashMap<(String, String), Arc<Turns>>>>,
+}
+
+/// The lines of those who need a place at one bucket and at one account: only their first takes
+/// one at the bucket while it waits for the account, so that the bucket's others do not wait too.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// Small objects.
+    pub small: tokio::sync::Mutex<()>,
+    /// Blocks of large ones.
+    pub blocks: tokio::sync::Mutex<()>,
 }
 
 impl Limits {
@@ -30,6 +41,7 @@ impl Limits {
             most,
             metrics,
             made: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -41,6 +53,13 @@ impl Limits {
     /// Of requests for a bucket's objects, our own and those Azure makes for us.
     pub fn source(&self, bucket: &str, region: &str) -> Limit {
         self.of("source", format!("{region}/{bucket}"))
+    }
+
+    /// Of those who copy from that bucket into that account.
+    pub fn turns(&self, (bucket, region): (&str, &str), account: &str) -> Arc<Turns> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = (format!("{region}/{bucket}"), account.to_owned());
+        turns.entry(pair).or_default().clone()
     }
 
     fn of(&self, side: &'static str, name: String) -> Limit {

@@ -37,6 +37,7 @@ mod hierarchical;
 mod jobs;
 mod keys;
 mod kill;
+mod lanes;
 mod large;
 mod manual;
 mod moto;

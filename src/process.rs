@@ -140,14 +140,15 @@ async fn signals(shutdown: CancellationToken) -> Result<u8> {
     let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
     for stop in [false, true] {
-        tokio::select! {
-            _ = terminate.recv() => tracing::warn!("SIGTERM: stopping; a second signal stops at once"),
-            _ = interrupt.recv() => tracing::warn!("SIGINT: stopping; a second signal stops at once"),
-        }
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
         if stop {
             say("stopped at once; run the same command again to resume");
             break;
         }
+        tracing::warn!("{name}: stopping; a second signal stops at once");
         shutdown.cancel();
     }
     Ok(FORCED)

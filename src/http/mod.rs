@@ -73,7 +73,8 @@ pub fn transport_failure(reason: Reason, what: &str, error: impl Into<TransportE
     }
 }
 
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+/// What lies at the bottom of an error, without the URL that what is above it may tell.
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

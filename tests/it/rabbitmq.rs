@@ -95,6 +95,8 @@ impl Node {
             .env("RABBITMQ_MNESIA_BASE", home.join("data"))
             .env("RABBITMQ_LOG_BASE", home)
             .env("RABBITMQ_PID_FILE", home.join("pid"))
+            // Where it would be is the folder the tests are run in.
+            .env("ERL_CRASH_DUMP", home.join("crash"))
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 "-kernel inet_dist_use_interface {127,0,0,1}",

@@ -94,10 +94,13 @@ fn only_here(args: &JobsArgs, what: &str) -> Result<()> {
     }
     let instead = match what {
         "resume" => "a fleet's jobs go on by themselves as long as its roles run",
-        _ => "a fleet's jobs stay in its reporter's ledger; to begin anew give it another --state",
+        _ => "a fleet's jobs stay in its reporter's ledger",
     };
     Err(Failure::stop(
         Reason::Usage,
-        format!("jobs {what} is for jobs of this machine: {instead}: leave --reporter out"),
+        format!(
+            "jobs {what} is for jobs of this machine, and {instead}: leave --reporter out for \
+             those of this machine"
+        ),
     ))
 }

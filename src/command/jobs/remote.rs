@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::command::state::pick;
 use crate::failure::{Failure, Reason, Result};
-use crate::http::{Roots, client};
+use crate::http::{Roots, client, root_cause};
 use crate::reporter::book::Repaired;
 use crate::reporter::ledger::{EndingKind, EndingLine, PutBack, RangeLine};
 use crate::reporter::serve::Answer;
@@ -140,7 +140,7 @@ impl Remote {
         if !query.is_empty() {
             url.query_pairs_mut().clear().extend_pairs(query);
         }
-        let failed = |error: reqwest::Error| self.trouble(&error.without_url().to_string());
+        let failed = |error: reqwest::Error| self.trouble(&root_cause(&error.without_url()));
         let answer = self
             .http
             .request(method, url)

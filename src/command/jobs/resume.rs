@@ -49,7 +49,7 @@ pub(super) struct AtRest {
 impl AtRest {
     /// Takes a job; one whose cancelling was asked for is cancelled now.
     pub(super) async fn take(found: &FoundJob) -> Result<Self> {
-        let folder = JobFolder::take(found)?.ok_or_else(state::busy)?;
+        let folder = JobFolder::take(found)?.ok_or_else(|| at_work(found))?;
         let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
         if !board::read(&*broker).await?.contains(&folder.id()) {
             return Err(not_begun(folder.id().as_str()));
@@ -126,6 +126,18 @@ pub(super) async fn go_on(
         log: ready.logged.then_some(&ready.log),
     };
     run::run(broker, known.spec, means, shutdown).await
+}
+
+/// A job's identity is locked, so that another of its runs is in the way too.
+fn at_work(found: &FoundJob) -> Failure {
+    Failure::stop(
+        Reason::LocalState,
+        format!(
+            "another process is working on this job: wait until it has ended, or interrupt it \
+             (Ctrl-C; what it has done is kept); blobfleet jobs show {} tells how far it is",
+            found.id
+        ),
+    )
 }
 
 fn ended(spec: &JobSpec, status: JobStatus) -> Failure {

@@ -92,6 +92,9 @@ fn say_what(job: &JobId, put_back: PutBack) {
     } = put_back;
     if objects + ranges > 0 {
         tracing::info!(job.id = %job, objects, ranges, "what failed is put back");
+        say(&format!(
+            "job {job}: put back {objects} objects and {ranges} ranges"
+        ));
     } else if objects_left + ranges_left == 0 {
         say(&format!(
             "job {job}: nothing failed, so nothing is put back"

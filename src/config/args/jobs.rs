@@ -22,6 +22,8 @@ pub enum JobsCommand {
     /// Put back what failed of a job, and go on with it.
     Retry(Box<ResumeJob>),
     /// List anew what is open of a running job whose messages the broker lost.
+    ///
+    /// Where nothing was lost, what is open is copied twice and counted once.
     Repair(RepairJob),
     /// End a job where it stands; it cannot be resumed.
     Cancel(CancelJob),

@@ -187,7 +187,8 @@ impl LogLevel for FrontCli {
 
     fn audience(&self) -> Audience {
         match &self.command {
-            FrontCommand::Copy(_) | FrontCommand::Jobs(JobsCommand::Resume(_)) => {
+            FrontCommand::Copy(_)
+            | FrontCommand::Jobs(JobsCommand::Resume(_) | JobsCommand::Retry(_)) => {
                 Audience::UserAndJob
             }
             FrontCommand::Jobs(_) | FrontCommand::Completions(_) | FrontCommand::Man(_) => {

@@ -68,6 +68,13 @@ async fn what_failed_is_copied_once_its_cause_is_gone() {
     last.assert_all_copied(OBJECTS);
     assert_totals(&last, OBJECTS, 0);
     assert_eq!(last.text("job_id"), id);
+    let told = format!("put back {} objects and 0 ranges", refused());
+    assert!(last.stderr.contains(&told), "{last:?}");
+    let log = std::fs::read_to_string(world.job_folders()[0].join("job.log")).unwrap();
+    let failures = log.lines().filter(|line| line.contains("object failed"));
+    assert_eq!(failures.count() as u64, 2 * refused(), "{log}");
+    let ends = log.lines().filter(|line| line.contains("job ended"));
+    assert_eq!(ends.count(), 3, "of the copy and of each retry: {log}");
     assert_eq!(arrived(&world, "some", OBJECTS), OBJECTS);
     let (writes, _) = world.cloud.write_totals(ACCOUNT);
     assert_eq!(writes, OBJECTS, "what was copied is not copied again");

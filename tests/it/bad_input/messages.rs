@@ -112,7 +112,7 @@ impl Job {
 
 fn refused(ended: &Ended) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    for part in ["version 2", "reads up to 1", "upgrade it"] {
+    for part in ["version 3", "reads up to 2", "upgrade it"] {
         assert!(ended.error().contains(part), "{part}: {ended:?}");
     }
 }

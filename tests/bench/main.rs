@@ -41,7 +41,7 @@ fn options() -> Options {
         size: 1024,
         broker: None,
         copiers: 1,
-        concurrency: 64,
+        concurrency: 2000,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {

@@ -1,6 +1,6 @@
 //! How many requests may be in flight: for each destination account, and for each source bucket.
 //!
-//! - `window` the rule, `gate` who may go; `scenarios` shows what the rule comes to.
+//! - `window` the rule, `gate` who may go, [`Turns`] in which order; `scenarios` shows what the rule comes to.
 
 mod gate;
 #[cfg(test)]
@@ -15,13 +15,16 @@ pub use window::Answer;
 
 use crate::metrics::Metrics;
 
+/// A bucket and an account.
+type Pair = (String, String);
+
 /// The limits of this process.
 #[derive(Clone, Debug)]
 pub struct Limits {
     most: u16,
     metrics: Metrics,
     made: Arc<Mutex<HashMap<(&'static str, String), Limit>>>,
-    turns: Arc<Mutex<HashMap<(String, String), Arc<Turns>>>>,
+    turns: Arc<Mutex<HashMap<Pair, Arc<Turns>>>>,
 }
 
 /// The lines of those who need a place at one bucket and at one account: only their first takes

@@ -118,10 +118,6 @@ impl Metrics {
             &["side"],
         )?;
         let listed = counter("listed_objects_total", "objects this lister found")?;
-        let seconds = HistogramOpts::new("blobfleet_request_seconds", "duration of requests")
-            .buckets(vec![
-                0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0,
-            ]);
         let relayed_bytes = counter("relayed_bytes_total", "bytes that came through this copier")?;
         Ok(Self {
             relayed_bytes,
@@ -148,7 +144,7 @@ impl Metrics {
                 "when credentials end that nothing renews, in seconds since 1970; 0 for never",
                 &["side"],
             )?,
-            request_seconds: HistogramVec::new(seconds, &["service", "operation"])?,
+            request_seconds: request_seconds()?,
             in_flight_objects: in_flight,
             buckets_held: gauge(
                 "buckets_held",
@@ -274,6 +270,14 @@ impl Metrics {
             _ => {}
         }
     }
+}
+
+fn request_seconds() -> prometheus::Result<HistogramVec> {
+    let bounds = [
+        0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0,
+    ];
+    let seconds = HistogramOpts::new("blobfleet_request_seconds", "duration of requests");
+    HistogramVec::new(seconds.buckets(bounds.to_vec()), &["service", "operation"])
 }
 
 fn counter(name: &str, help: &str) -> prometheus::Result<IntCounter> {

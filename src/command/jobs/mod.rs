@@ -21,6 +21,8 @@ use crate::command::output::Output;
 use crate::command::report;
 use crate::config::{Env, JobsArgs, JobsCommand, OutputType};
 use crate::failure::{Failure, Reason, Result};
+use crate::job::JobId;
+use crate::process::say;
 use crate::reporter::summary::Summary;
 
 /// Runs the command; gives the exit code.
@@ -68,6 +70,13 @@ fn told(output: &Output, summary: &Summary) -> Result<()> {
         OutputType::Json => output.json(summary),
         OutputType::AzcopyJson => output.azcopy("EndOfJob", &JobSummary::of(summary)),
     }
+}
+
+/// A lister ends once its job is listed, and nobody else would say that one is missing.
+fn say_who_lists(job: &JobId) {
+    say(&format!(
+        "job {job}: it goes on while a lister runs; start one, without a source, where none does"
+    ));
 }
 
 /// Where the jobs are.

@@ -1,7 +1,7 @@
 //! `jobs repair`: lists anew what is open of a job whose messages the broker lost.
 
 use super::resume::AtRest;
-use super::{Place, told};
+use super::{Place, say_who_lists, told};
 use crate::clock::Clock;
 use crate::command::output::Output;
 use crate::command::state;
@@ -25,6 +25,9 @@ pub(super) async fn run(command: &RepairJob, output: &Output, clock: &Clock) -> 
         }
     };
     say_what(&answer.summary.job_id, answer.put_back);
+    if command.jobs.reporter.is_some() {
+        say_who_lists(&answer.summary.job_id);
+    }
     match output.kind {
         OutputType::Json => output.json(&answer)?,
         OutputType::Text | OutputType::AzcopyJson => told(output, &answer.summary)?,
@@ -37,7 +40,7 @@ async fn here(job: AtRest, now_ms: i64) -> Result<Answer<Repaired>> {
     let id = job.folder.id();
     let summary = job.ledger.summary(id.clone(), now_ms).await?;
     if let Some(why) = summary.and_then(|summary| refuses_repair(summary.status)) {
-        let why = format!("{id}: {why}");
+        let why = format!("job {id}: {why}");
         return Err(Failure::stop(Reason::LocalState, why));
     }
     let repaired = {

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::resume::{self, AtRest};
-use super::{Place, told};
+use super::{Place, say_who_lists, told};
 use crate::clock::Clock;
 use crate::command::output::Output;
 use crate::command::state;
@@ -29,6 +29,9 @@ pub(super) async fn run(
             let job = reporter.find(&command.job).await?;
             let answer = reporter.retry(job.job_id.as_str()).await?;
             say_what(&job.job_id, answer.put_back);
+            if answer.put_back.objects + answer.put_back.ranges > 0 {
+                say_who_lists(&job.job_id);
+            }
             match output.kind {
                 OutputType::Json => output.json(&answer)?,
                 OutputType::Text | OutputType::AzcopyJson => told(output, &answer.summary)?,
@@ -49,7 +52,7 @@ async fn here(
     let now_ms = clock.unix_ms();
     let summary = job.ledger.summary(id.clone(), now_ms).await?;
     if let Some(why) = summary.and_then(|summary| refuses_retry(summary.status)) {
-        let why = format!("{id}: {why}");
+        let why = format!("job {id}: {why}");
         return Err(Failure::stop(Reason::LocalState, why));
     }
     // Nothing is put back that could not be gone on with.

@@ -47,6 +47,7 @@ pub(super) async fn retry(State((ledger, clock)): Shared, Path(id): Path<String>
 pub fn refuses_repair(status: JobStatus) -> Option<String> {
     match status {
         JobStatus::Running | JobStatus::Interrupted => None,
+        JobStatus::Cancelled => refuses_retry(status),
         ended => Some(format!(
             "the job has ended already: {ended}: jobs retry puts back what failed of it"
         )),

@@ -229,6 +229,10 @@ async fn a_job_whose_copy_queue_was_purged_is_repaired() {
     assert!(pages >= 3, "{repaired:?}");
     let said = format!("put back {pages} pages");
     assert!(repaired.stderr.contains(&said), "{repaired:?}");
+    assert!(
+        repaired.stderr.contains("while a lister runs"),
+        "{repaired:?}"
+    );
     let last = ended(&fleet).await;
     assert_all_copied(&fleet, &last, 3_003);
     let refused = fleet.jobs(&format!("repair {id}")).await;

@@ -164,6 +164,8 @@ async fn a_job_at_work_or_cancelled_is_not_retried() {
 
     let refused = jobs(&world, &["retry", id]).await;
     assert_refused(&refused, 1, &["cancelled", "run its copy command again"]);
+    let refused = jobs(&world, &["repair", id]).await;
+    assert_refused(&refused, 1, &["cancelled", "run its copy command again"]);
     assert_eq!(listed_status(&world).await, "Cancelled");
 }
 

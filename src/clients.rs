@@ -67,6 +67,7 @@ struct Inner {
     customer_key: Option<CustomerKey>,
     login: Login,
     clock: Clock,
+    sources: Mutex<HashMap<JobId, Source>>,
     made: Mutex<HashMap<JobId, Arc<JobClients>>>,
 }
 
@@ -104,7 +105,6 @@ impl JobClients {
 impl Clients {
     /// Clients that sign with these credentials.
     pub fn new(http: Transport, credentials: Credentials, login: Login, clock: Clock) -> Self {
-        let made = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 http,
@@ -112,7 +112,8 @@ impl Clients {
                 customer_key: None,
                 login,
                 clock,
-                made,
+                sources: Mutex::default(),
+                made: Mutex::default(),
             }),
         }
     }
@@ -121,7 +122,6 @@ impl Clients {
     #[must_use]
     pub fn with_customer_key(self, key: Option<CustomerKey>) -> Self {
         let inner = &self.inner;
-        let made = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 http: inner.http.clone(),
@@ -129,7 +129,8 @@ impl Clients {
                 customer_key: key,
                 login: inner.login.clone(),
                 clock: inner.clock.clone(),
-                made,
+                sources: Mutex::default(),
+                made: Mutex::default(),
             }),
         }
     }
@@ -155,6 +156,22 @@ impl Clients {
         &self.inner.clock
     }
 
+    /// The source of a job, for whoever only lists: no credential for its destination is needed.
+    pub fn source(&self, spec: &JobSpec) -> Source {
+        let inner = &self.inner;
+        let mut sources = inner.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sources.entry(spec.id.clone()).or_insert_with(|| {
+            Source::new(
+                spec.endpoint.clone(),
+                inner.credentials.clone(),
+                inner.http.clone(),
+                inner.clock.clone(),
+            )
+            .with_customer_key(inner.customer_key.clone())
+        });
+        known.clone()
+    }
+
     /// The clients of a job.
     ///
     /// # Errors
@@ -169,13 +186,7 @@ impl Clients {
             .login
             .resolve(&spec.account, inner.http.usual(), &inner.clock)?;
         let clients = Arc::new(JobClients {
-            source: Source::new(
-                spec.endpoint.clone(),
-                inner.credentials.clone(),
-                inner.http.clone(),
-                inner.clock.clone(),
-            )
-            .with_customer_key(inner.customer_key.clone()),
+            source: self.source(spec),
             destination: Destination::new(
                 &spec.account,
                 auth,

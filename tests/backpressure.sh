@@ -10,4 +10,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export BLOBFLEET_HELD_SECONDS=${1:-600}
-exec cargo test --locked --test it trouble::pressure -- --ignored --nocapture
+exec cargo test --locked --test it trouble::pressure -- --nocapture

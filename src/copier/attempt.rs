@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Admission;
@@ -49,6 +50,7 @@ pub(super) async fn handle(
     };
     let working = &shared.copier.metrics.in_flight_objects;
     working.inc();
+    let begun = Instant::now();
     let copied = transfer::copy(shared, spec, root, &task, lane).await;
     working.dec();
     match copied {
@@ -59,7 +61,7 @@ pub(super) async fn handle(
             finish(shared, delivery, task, ending).await
         }
         Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
-        Err(failure) => match denied(shared, root, &failure) {
+        Err(failure) => match denied(shared, root, begun, &failure) {
             Some(wait) => put_back(delivery, wait).await,
             None => failed(shared, delivery, task, failure).await,
         },
@@ -73,10 +75,10 @@ async fn put_back(delivery: Delivery, wait: Duration) -> Result<()> {
 }
 
 /// How long an object waits whose whole bucket is denied.
-fn denied(shared: &Shared, root: &Root, failure: &Failure) -> Option<Duration> {
+fn denied(shared: &Shared, root: &Root, begun: Instant, failure: &Failure) -> Option<Duration> {
     let about_the_source = failure.reason == Reason::SourceDenied;
     let stops = failure.remedy == Remedy::Stop;
-    (about_the_source && !stops).then(|| shared.holds.denied(&root.bucket, failure))?
+    (about_the_source && !stops).then(|| shared.holds.denied(&root.bucket, begun, failure))?
 }
 
 /// Puts a large object back with what is known of it now; others get their turn meanwhile.

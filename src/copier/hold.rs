@@ -42,6 +42,8 @@ struct Bucket {
     held: Option<Held>,
     /// It has been held for long enough: its objects fail.
     given_up: bool,
+    /// When it could be read again after a hold.
+    recovered: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,10 +112,19 @@ impl Holds {
         found.map_or(Admission::Go, |bucket| bucket.admit(Instant::now()))
     }
 
-    /// An object was denied by its source: how long it is put back, if it has not failed.
-    pub(super) fn denied(&self, bucket: &str, failure: &Failure) -> Option<Duration> {
+    /// An object that was begun at `begun` was denied by its source: how long it is put back, if it
+    /// has not failed.
+    pub(super) fn denied(
+        &self,
+        bucket: &str,
+        begun: Instant,
+        failure: &Failure,
+    ) -> Option<Duration> {
         let mut buckets = self.lock();
         let state = buckets.entry(bucket.to_owned()).or_default();
+        if state.recovered.is_some_and(|recovered| begun <= recovered) {
+            return Some(Duration::ZERO);
+        }
         let was_held = state.held.is_some();
         let verdict = state.denied(Instant::now(), self.patience);
         match verdict {
@@ -123,7 +134,8 @@ impl Holds {
                     bucket,
                     %failure,
                     "bucket {bucket} is held: {IN_A_ROW} objects in a row were denied; one is \
-                     tried again now and then for {} min, other buckets go on",
+                     tried again now and then for {} min, other buckets \
+                     go on, and this one by itself once it can be read",
                     self.patience.as_secs() / 60
                 );
                 self.metrics.buckets_held.inc();
@@ -143,10 +155,16 @@ impl Holds {
 
     /// An object of the bucket arrived.
     pub(super) fn arrived(&self, bucket: &str) {
-        let Some(state) = self.lock().remove(bucket) else {
+        let mut buckets = self.lock();
+        let Some(state) = buckets.get_mut(bucket) else {
             return;
         };
-        if state.held.is_some() {
+        let was_held = state.held.is_some();
+        *state = Bucket {
+            recovered: was_held.then(Instant::now).or(state.recovered),
+            ..Bucket::default()
+        };
+        if was_held {
             tracing::warn!(bucket, "bucket {bucket} can be read again");
             self.metrics.buckets_held.dec();
         }
@@ -214,23 +232,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_object_that_arrives_ends_it() {
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_arrives_ends_it() {
         let holds = Holds::new(
             PATIENCE,
             Metrics::new(crate::metrics::Role::Copier).unwrap(),
         );
         let failure = Failure::give_up(crate::failure::Reason::SourceDenied, "denied");
+        let begun = Instant::now();
+        let denied = |bucket| holds.denied(bucket, Instant::now(), &failure);
         for _ in 1..IN_A_ROW {
-            assert_eq!(holds.denied("b", &failure), None);
+            assert_eq!(denied("b"), None);
         }
-        assert_eq!(holds.denied("a", &failure), None, "each bucket by itself");
-        assert_eq!(holds.denied("b", &failure), Some(BETWEEN.0));
+        assert_eq!(denied("a"), None, "each bucket by itself");
+        assert_eq!(denied("b"), Some(BETWEEN.0));
         assert!(matches!(holds.admit("b"), Admission::Wait(_)));
         assert_eq!(holds.metrics.buckets_held.get(), 1);
         holds.arrived("b");
         assert_eq!(holds.admit("b"), Admission::Go);
         assert_eq!(holds.metrics.buckets_held.get(), 0);
-        assert_eq!(holds.denied("b", &failure), None, "counted from the start");
+        let late = holds.denied("b", begun, &failure);
+        assert_eq!(late, Some(Duration::ZERO), "begun while it was held");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(denied("b"), None, "counted from the start");
     }
 }

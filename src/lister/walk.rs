@@ -27,9 +27,9 @@ impl Lister {
     ) -> Result<(), Unfinished> {
         self.wait_for_room(task, shutdown).await?;
         let root = root_of(spec, task.root).map_err(Unfinished::Failed)?;
-        let clients = self.clients.of(spec).map_err(Unfinished::Failed)?;
+        let source = self.clients.source(spec);
         let rules = Rules::new(&spec.options).map_err(Unfinished::Failed)?;
-        let fetch = Fetch::new(&clients.source, &self.metrics, root, &rules);
+        let fetch = Fetch::new(&source, &self.metrics, root, &rules);
         let listing = match &task.only[..] {
             [] => fetch.page(&task.range).await,
             keys => fetch.objects(keys).await,

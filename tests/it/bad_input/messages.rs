@@ -32,8 +32,15 @@ impl Job {
         let objects = (0..OBJECTS).map(|n| (format!("k{n:04}"), Object::generated(n, 100)));
         world.cloud.put_objects("many", objects);
         let fail = |status, code| Action::Fail { status, code };
+        // The first page counts once the second is asked for.
+        let mut counted = false;
         world.cloud.on_request(move |op| match op.kind {
-            OpKind::ListObjects if op.number > 2 => fail(503, "SlowDown"),
+            // One to plan, one to probe, one page of the job.
+            OpKind::ListObjects if op.number > 3 => {
+                counted = true;
+                fail(503, "SlowDown")
+            }
+            OpKind::PutBlobFromUrl if !counted => fail(503, "ServerBusy"),
             OpKind::PutBlobFromUrl => fail(403, "AuthenticationFailed"),
             _ => Action::Pass,
         });

@@ -130,6 +130,27 @@ fn totals(world: &World) -> Totals {
     account.map(|account| account.totals).unwrap_or_default()
 }
 
+/// Submits the job, which looks once into each bucket, and kills it in its first page.
+async fn submitted(world: &World) {
+    let (gate, reached) = (Gate::default(), Arc::new(Notify::new()));
+    let (held, tell) = (gate.clone(), reached.clone());
+    world.cloud.on_request(move |op| {
+        if op.kind != OpKind::ListObjects || op.number <= BUCKETS.len() as u64 {
+            return Action::Pass;
+        }
+        tell.notify_one();
+        held.action()
+    });
+    let mut running = copy(world).start();
+    tokio::select! {
+        () = reached.notified() => {}
+        () = running.must_not_end() => {}
+    }
+    assert!(running.kill().await, "the process had ended by itself");
+    world.cloud.clear_hook();
+    gate.open();
+}
+
 /// Runs the copy until the moment, and a little longer, then kills it. Lists no more than
 /// [`PAGES`] pages meanwhile.
 async fn killed(world: &World, moment: Moment, longer: Duration) {
@@ -202,6 +223,7 @@ async fn twenty_thousand_objects_survive_ten_kills() {
     let mut random = StdRng::seed_from_u64(seed);
     let world = world().await;
     let moments = Moment::ten(&mut random);
+    submitted(&world).await;
     for moment in moments {
         let longer = Duration::from_micros(random.random_range(0..100_000));
         killed(&world, moment, longer).await;

@@ -156,8 +156,8 @@ async fn an_excluded_path_is_jumped_over() {
         set(&["con/a", "con/z"])
     );
     assert_eq!(done.count("keys_filtered"), 999, "of the page it begins in");
-    // One at submit, one that ends in the excluded path, one for what is behind it.
-    assert_eq!(listings(&world) - before, 3);
+    // One to plan and one to probe, one that ends in the excluded path, one for what is behind it.
+    assert_eq!(listings(&world) - before, 4);
 }
 
 /// The same keys cost nothing where what is wanted begins otherwise.
@@ -180,8 +180,8 @@ async fn an_anchored_expression_narrows_the_listing() {
     assert_eq!(done.count("keys_filtered"), 1);
     assert_eq!(
         listings(&world) - before,
-        2,
-        "one at submit, one of the job"
+        3,
+        "one to plan, one to probe, one of the job"
     );
 }
 

@@ -72,6 +72,34 @@ impl Fleet {
         self.world.start_in(line, &env, self.home.path())
     }
 
+    /// Lets the first account get nothing done until `gate` opens and `closed` is not so any more;
+    /// gives how many copies it has been asked for.
+    fn stuck(&self, stuck: Stuck, gate: &Gate, closed: &Arc<AtomicBool>) -> Arc<AtomicU64> {
+        let asked = Arc::new(AtomicU64::new(0));
+        let (held, busy, seen) = (gate.clone(), closed.clone(), asked.clone());
+        let first_account = format!("{ACCOUNT}/");
+        self.world.cloud.on_request(move |op| {
+            if op.kind != OpKind::PutBlobFromUrl || !op.place.starts_with(&first_account) {
+                return Action::Pass;
+            }
+            let number = seen.fetch_add(1, Ordering::SeqCst);
+            let throttles = match stuck {
+                Stuck::Hangs => false,
+                Stuck::Throttles => busy.load(Ordering::SeqCst),
+                Stuck::Chokes => number < CHOKING,
+            };
+            match throttles {
+                true => Action::Fail {
+                    status: 503,
+                    code: "ServerBusy",
+                },
+                false if matches!(stuck, Stuck::Throttles) => Action::Pass,
+                false => held.action(),
+            }
+        });
+        asked
+    }
+
     /// A lister that submits a job and waits for its end: all of it is copied.
     async fn completes(&self, line: &str, lister: Running, count: u64) {
         let ended = self.world.ended(line, lister).await;
@@ -108,28 +136,7 @@ async fn beside(stuck: Stuck, buckets: [&str; 2]) {
         fleet.fill(bucket, count);
     }
     let (gate, closed) = (Gate::default(), Arc::new(AtomicBool::new(true)));
-    let asked = Arc::new(AtomicU64::new(0));
-    let (held, busy, seen) = (gate.clone(), closed.clone(), asked.clone());
-    let first_account = format!("{ACCOUNT}/");
-    fleet.world.cloud.on_request(move |op| {
-        if op.kind != OpKind::PutBlobFromUrl || !op.place.starts_with(&first_account) {
-            return Action::Pass;
-        }
-        let number = seen.fetch_add(1, Ordering::SeqCst);
-        let throttles = match stuck {
-            Stuck::Hangs => false,
-            Stuck::Throttles => busy.load(Ordering::SeqCst),
-            Stuck::Chokes => number < CHOKING,
-        };
-        match throttles {
-            true => Action::Fail {
-                status: 503,
-                code: "ServerBusy",
-            },
-            false if matches!(stuck, Stuck::Throttles) => Action::Pass,
-            false => held.action(),
-        }
-    });
+    let asked = fleet.stuck(stuck, &gate, &closed);
     let reporter = fleet.role("reporter");
     let copier = fleet.role(&format!("copier --concurrency {AT_ONCE}"));
     let [first, second] = buckets;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use super::hold::Admission;
 use super::seat::{self, Lane};
 use super::transfer::{self, Attempt};
-use super::{Shared, root_of};
 use crate::broker::{Delivery, MAX_WAIT};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{JobId, JobSpec, Root};
@@ -31,7 +31,7 @@ pub(super) async fn handle(
     if shared.copier.board.has_ended_in(&spec.id, task.id.round) {
         return settled(delivery.ack().await);
     }
-    let root = match root_of(spec, task.root) {
+    let root = match spec.root(task.root) {
         Ok(root) => root,
         Err(failure) => return failed(shared, delivery, task, failure).await,
     };

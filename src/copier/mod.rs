@@ -38,7 +38,7 @@ use crate::board::{Board, KnownJob};
 use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobId, JobSpec, Root};
+use crate::job::JobId;
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -196,17 +196,4 @@ async fn ended(
         }
         other => other,
     }
-}
-
-/// What of a job a task belongs to.
-fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
-    usize::try_from(root)
-        .ok()
-        .and_then(|index| spec.roots.get(index))
-        .ok_or_else(|| {
-            Failure::give_up(
-                Reason::Internal,
-                format!("job {} has no root {root}", spec.id),
-            )
-        })
 }

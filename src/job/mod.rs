@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Failure, Reason, Result};
+
 pub use options::{
     ContentHeaders, CopyOptions, Filters, InvalidMetadata, InvalidNames, Overwrite, Properties,
     Relay, SourceFact,
@@ -58,6 +60,24 @@ pub struct JobSpec {
     pub options: CopyOptions,
     /// Milliseconds since 1970 at submit.
     pub submitted_at_ms: i64,
+}
+
+impl JobSpec {
+    /// What of the job a task belongs to.
+    ///
+    /// # Errors
+    /// A task of a root the job does not have, which is a fault of this program.
+    pub fn root(&self, root: u32) -> Result<&Root> {
+        let index = usize::try_from(root).ok();
+        index
+            .and_then(|index| self.roots.get(index))
+            .ok_or_else(|| {
+                Failure::give_up(
+                    Reason::Internal,
+                    format!("job {} has no root {root}", self.id),
+                )
+            })
+    }
 }
 
 /// Which S3 service the requests go to.

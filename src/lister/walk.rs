@@ -9,8 +9,8 @@ use super::fetch::Fetch;
 use super::page::{self, Rules};
 use super::{Lister, Unfinished, publish};
 use crate::broker::Queue;
-use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, Root};
+use crate::failure::Result;
+use crate::job::JobSpec;
 use crate::message::{Headers, ListTask, Report};
 
 /// How long a list task is held while the copy queue is above its mark.
@@ -26,7 +26,7 @@ impl Lister {
         shutdown: &CancellationToken,
     ) -> Result<(), Unfinished> {
         self.wait_for_room(task, shutdown).await?;
-        let root = root_of(spec, task.root).map_err(Unfinished::Failed)?;
+        let root = spec.root(task.root).map_err(Unfinished::Failed)?;
         let source = self.clients.source(spec);
         let rules = Rules::new(&spec.options).map_err(Unfinished::Failed)?;
         let fetch = Fetch::new(&source, &self.metrics, root, &rules);
@@ -77,16 +77,4 @@ impl Lister {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
-
-fn root_of(spec: &JobSpec, root: u32) -> Result<&Root> {
-    usize::try_from(root)
-        .ok()
-        .and_then(|index| spec.roots.get(index))
-        .ok_or_else(|| {
-            Failure::give_up(
-                Reason::Internal,
-                format!("job {} has no root {root}", spec.id),
-            )
-        })
 }

@@ -144,6 +144,10 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// that wait for their time or are in a consumer's hands do not count.
     async fn depth(&self, queue: &Queue) -> Result<Depth>;
 
+    /// A job's messages that wait to be tried again: for their time, or at [`Queue::Again`]. Those in
+    /// a consumer's hands do not count.
+    async fn again(&self, job: &JobId) -> Result<u64>;
+
     /// Appends to the job log and returns when it is durable.
     async fn append(&self, record: Envelope) -> Result<()>;
 

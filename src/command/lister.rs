@@ -25,8 +25,6 @@ use crate::submit::Request;
 
 /// List tasks worked on at a time.
 const LIST_CONCURRENCY: u16 = 8;
-/// Copy tasks of a job waiting above which its listing pauses.
-const LOW_MARK: u64 = 20_000;
 
 /// Runs until the job's listing or the job is done, or until `shutdown`; gives the exit code.
 ///
@@ -63,7 +61,6 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
         clients,
         metrics: fleet.metrics.clone(),
         concurrency: LIST_CONCURRENCY,
-        low_mark: LOW_MARK,
         retry: RetryPolicy::default(),
     };
     let stop = shutdown.child_token();

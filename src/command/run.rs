@@ -39,8 +39,6 @@ use crate::serve;
 
 /// List tasks worked on at a time.
 const LIST_CONCURRENCY: u16 = 8;
-/// Copy tasks waiting above which listing pauses.
-const LOW_MARK: u64 = 20_000;
 /// How long the roles may take to stop; each bounds its own work by `DRAIN`.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -265,7 +263,6 @@ impl Run {
             clients: self.clients.clone(),
             metrics: self.metrics.clone(),
             concurrency: LIST_CONCURRENCY,
-            low_mark: LOW_MARK,
             retry: RetryPolicy::default(),
         }
     }

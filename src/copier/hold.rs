@@ -14,6 +14,8 @@ use crate::metrics::Metrics;
 const IN_A_ROW: u32 = 100;
 /// The first and the longest time between two tries.
 const BETWEEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// Objects come back after this part of the time their bucket has been held.
+const LEISURE: u32 = 4;
 
 /// What to do with an object of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +55,22 @@ struct Held {
     between: Duration,
 }
 
+impl Held {
+    /// How long an object is put back: until the next try, but the longer the bucket has been held
+    /// the longer, as each time costs the broker something.
+    fn wait(&self, now: Instant) -> Duration {
+        let until_next = self.next.saturating_duration_since(now);
+        until_next.max((now - self.since) / LEISURE)
+    }
+}
+
 impl Bucket {
     fn admit(&mut self, now: Instant) -> Admission {
         let Some(held) = self.held.as_mut() else {
             return Admission::Go;
         };
         if now < held.next {
-            return Admission::Wait(held.next - now);
+            return Admission::Wait(held.wait(now));
         }
         held.next = now + held.between;
         held.between = (held.between * 2).min(BETWEEN.1);
@@ -69,7 +80,7 @@ impl Bucket {
     fn denied(&mut self, now: Instant, patience: Duration) -> Verdict {
         if let Some(held) = self.held {
             if now - held.since < patience {
-                return Verdict::Wait(held.next.saturating_duration_since(now));
+                return Verdict::Wait(held.wait(now));
             }
             (self.held, self.given_up) = (None, true);
             return Verdict::Fails;
@@ -210,6 +221,10 @@ mod tests {
             Admission::Wait(Duration::from_secs(59)),
             "the others wait for the next try"
         );
+        let late = start + Duration::from_secs(480);
+        assert_eq!(bucket.admit(late), Admission::Go);
+        let wait = Admission::Wait(Duration::from_secs(120));
+        assert_eq!(bucket.admit(late), wait, "a fourth of the time it is held");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! large one has not: its blocks ask for one place each, so that small objects keep flowing beside
 //! it; what large objects have in memory is bounded by the blocks they plan.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,17 @@ use super::Shared;
 use super::plan::{self, Plan};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
-use crate::limit::{Answer, Limit, Permit, Turns};
+use crate::limit::{Answer, InFlight, Limit, Limits, Line, Permit};
 use crate::message::CopyTask;
 
 /// Blocks that large objects may have planned together.
 pub(super) const PLANNED: usize = 100_000;
 /// No message is held for longer than this before work on it begins.
 const HOLD: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile whether it would be for longer.
+const LOOK: Duration = Duration::from_secs(5);
 /// Put back for so many seconds, drawn at random.
-const PUT_BACK: std::ops::Range<u64> = 5..20;
+const PUT_BACK: std::ops::Range<u64> = 10..40;
 /// Objects up to this size take about the same time, in bytes.
 const ALIKE: u64 = 1 << 20;
 
@@ -31,7 +34,9 @@ const ALIKE: u64 = 1 << 20;
 pub(super) struct Lane {
     pub(super) source: Limit,
     pub(super) destination: Limit,
-    turns: Arc<Turns>,
+    line: Arc<Line>,
+    /// The job has other buckets, which may be better off.
+    others: bool,
     /// The object has its place: its requests ask for none.
     pub(super) seated: bool,
     /// How long its requests take tells something.
@@ -44,9 +49,8 @@ impl Lane {
         Self {
             source: shared.limits.source(&root.bucket, &root.region),
             destination: shared.limits.destination(&spec.account),
-            turns: shared
-                .limits
-                .turns((&root.bucket, &root.region), &spec.account),
+            line: line(&shared.limits, spec, root),
+            others: spec.roots.iter().any(|other| other.bucket != root.bucket),
             seated: task.object.size <= spec.options.put_blob_size,
             timed: task.object.size <= ALIKE,
         }
@@ -54,18 +58,19 @@ impl Lane {
 
     /// A place for an object's one request, at the source and at the destination.
     async fn place(&self) -> Result<Place> {
-        let turn = self.turns.small.lock();
-        let (_turn, source) = self.source.permit_in_turn(turn).await?;
-        let destination = self.destination.permit().await?;
-        Ok((source, destination))
+        let (_turn, source) = self.source.permit_in_turn(self.line.small()).await?;
+        let room = self.destination.room(&self.line);
+        let ((), destination) = self.destination.permit_in_turn(room).await?;
+        Ok((source, destination, self.line.enter()))
     }
 
     /// The same for a block.
     pub(super) async fn place_block(&self) -> Result<Place> {
-        let _turn = self.turns.blocks.lock().await;
+        let _turn = self.line.block().await;
         let source = self.source.permit_block().await?;
+        self.destination.room(&self.line).await;
         let destination = self.destination.permit_block().await?;
-        Ok((source, destination))
+        Ok((source, destination, self.line.enter()))
     }
 
     /// Tells the limits how a request ended that began at `started`.
@@ -100,13 +105,25 @@ impl Lane {
         }
     }
 
-    fn wait(&self) -> Duration {
-        self.source.wait().max(self.destination.wait())
+    /// Would others get on while this one waits for long?
+    fn holds_up(&self) -> bool {
+        self.seated && self.others && self.source.wait().max(self.destination.wait()) > HOLD
     }
 }
 
+/// Makes it known which buckets there are, before the objects of the first take their places.
+pub(super) fn expect(limits: &Limits, spec: &JobSpec) {
+    for root in &spec.roots {
+        line(limits, spec, root);
+    }
+}
+
+fn line(limits: &Limits, spec: &JobSpec, root: &Root) -> Arc<Line> {
+    limits.line(&root.bucket, &root.region, &spec.account)
+}
+
 /// A place for one request; given back when dropped.
-pub(super) type Place = (Permit, Permit);
+pub(super) type Place = (Permit, Permit, InFlight);
 
 /// What an object holds while it is worked on.
 #[derive(Debug)]
@@ -127,35 +144,40 @@ pub(super) async fn take(
     lane: &Lane,
     size: u64,
 ) -> Result<Option<Seat>> {
-    if lane.wait() > HOLD {
-        return Ok(None);
-    }
-    let turn = async {
-        if lane.seated {
-            return Ok(Seat {
-                _place: Some(lane.place().await?),
-                _planned: None,
-            });
+    let begun = Instant::now();
+    let mut turn = pin!(seat(shared, spec, lane, size));
+    while !lane.holds_up() && begun.elapsed() < HOLD {
+        if let Ok(seat) = timeout(LOOK, &mut turn).await {
+            return seat.map(Some);
         }
-        let blocks = match plan::plan(size, "", &spec.options) {
-            Ok(Plan::Blocks(blocks)) => u32::try_from(blocks.count()).unwrap_or(u32::MAX),
-            _ => 1,
-        };
-        let most = u32::try_from(PLANNED).unwrap_or(u32::MAX);
-        let planned = shared.planned.clone();
-        let permit = planned.acquire_many_owned(blocks.clamp(1, most)).await;
-        let permit = permit.map_err(|error| {
-            Failure::stop(
-                Reason::Internal,
-                format!("no permits are given any more: {error}"),
-            )
-        })?;
-        Ok(Seat {
-            _place: None,
-            _planned: Some(permit),
-        })
+    }
+    Ok(None)
+}
+
+async fn seat(shared: &Shared, spec: &JobSpec, lane: &Lane, size: u64) -> Result<Seat> {
+    if lane.seated {
+        return Ok(Seat {
+            _place: Some(lane.place().await?),
+            _planned: None,
+        });
+    }
+    let blocks = match plan::plan(size, "", &spec.options) {
+        Ok(Plan::Blocks(blocks)) => u32::try_from(blocks.count()).unwrap_or(u32::MAX),
+        _ => 1,
     };
-    timeout(HOLD, turn).await.ok().transpose()
+    let most = u32::try_from(PLANNED).unwrap_or(u32::MAX);
+    let planned = shared.planned.clone();
+    let permit = planned.acquire_many_owned(blocks.clamp(1, most)).await;
+    let permit = permit.map_err(|error| {
+        Failure::stop(
+            Reason::Internal,
+            format!("no permits are given any more: {error}"),
+        )
+    })?;
+    Ok(Seat {
+        _place: None,
+        _planned: Some(permit),
+    })
 }
 
 /// How long an object whose turn did not come is put back.

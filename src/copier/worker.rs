@@ -1,4 +1,5 @@
-//! One job at one copier: takes its tasks, retries before first attempts.
+//! One job at one copier: takes its tasks, retries as often as first attempts, so that neither
+//! waits for the last of the other.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::Intake;
-use super::{Shared, attempt};
-use crate::broker::Queue;
+use super::{Shared, attempt, seat};
+use crate::broker::{Delivery, Queue};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 use crate::process::DRAIN;
@@ -22,6 +23,7 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     let mut again = Intake::open(broker.clone(), again, most).await?;
     let mut first = Intake::open(broker.clone(), first, most).await?;
     let limit = shared.limits.destination(&spec.account);
+    seat::expect(&shared.limits, &spec);
     let mut working: JoinSet<Result<()>> = JoinSet::new();
     let result = loop {
         let taken = tokio::select! {
@@ -31,8 +33,7 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
                 Ok(()) => continue,
                 Err(failure) => break Err(failure),
             },
-            delivery = again.next() => delivery,
-            delivery = first.next() => delivery,
+            delivery = either(&mut again, &mut first) => delivery,
         };
         let delivery = match taken {
             Ok(delivery) => delivery,
@@ -60,6 +61,14 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     shared.unsettled.close();
     shared.unsettled.wait().await;
     result
+}
+
+/// The next of the two, of either where both have one. Safe to cancel.
+async fn either(one: &mut Intake, other: &mut Intake) -> Result<Delivery> {
+    tokio::select! {
+        delivery = one.next() => delivery,
+        delivery = other.next() => delivery,
+    }
 }
 
 fn finished(done: std::result::Result<Result<()>, JoinError>) -> Result<()> {

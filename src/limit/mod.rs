@@ -1,22 +1,24 @@
 //! How many requests may be in flight: for each destination account, and for each source bucket.
 //!
-//! - `window` the rule, `gate` who may go, [`Turns`] in which order; `scenarios` shows what the rule comes to.
+//! - `window` the rule, `gate` who may go, `line` in which order, `usage` for how long; `scenarios`
+//!   shows what the rule comes to.
 
 mod gate;
+mod line;
 #[cfg(test)]
 mod scenarios;
+mod usage;
 mod window;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use gate::{Limit, Permit};
+pub use line::{InFlight, Line};
 pub use window::Answer;
 
 use crate::metrics::Metrics;
-
-/// A bucket and an account.
-type Pair = (String, String);
 
 /// The limits of this process.
 #[derive(Clone, Debug)]
@@ -24,17 +26,14 @@ pub struct Limits {
     most: u16,
     metrics: Metrics,
     made: Arc<Mutex<HashMap<(&'static str, String), Limit>>>,
-    turns: Arc<Mutex<HashMap<Pair, Arc<Turns>>>>,
+    accounts: Arc<Mutex<HashMap<String, Account>>>,
 }
 
-/// The lines of those who need a place at one bucket and at one account: only their first takes
-/// one at the bucket while it waits for the account, so that the bucket's others do not wait too.
+/// The lines to one account, by region and bucket.
 #[derive(Debug, Default)]
-pub struct Turns {
-    /// Small objects.
-    pub small: tokio::sync::Mutex<()>,
-    /// Blocks of large ones.
-    pub blocks: tokio::sync::Mutex<()>,
+struct Account {
+    count: Arc<AtomicUsize>,
+    lines: HashMap<String, Arc<Line>>,
 }
 
 impl Limits {
@@ -44,7 +43,7 @@ impl Limits {
             most,
             metrics,
             made: Arc::default(),
-            turns: Arc::default(),
+            accounts: Arc::default(),
         }
     }
 
@@ -58,11 +57,13 @@ impl Limits {
         self.of("source", format!("{region}/{bucket}"))
     }
 
-    /// Of those who copy from that bucket into that account.
-    pub fn turns(&self, (bucket, region): (&str, &str), account: &str) -> Arc<Turns> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = (format!("{region}/{bucket}"), account.to_owned());
-        turns.entry(pair).or_default().clone()
+    /// The line of those who copy from that bucket into that account.
+    pub fn line(&self, bucket: &str, region: &str, account: &str) -> Arc<Line> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = accounts.entry(account.to_owned()).or_default();
+        let count = &account.count;
+        let line = account.lines.entry(format!("{region}/{bucket}"));
+        line.or_insert_with(|| Line::new(count.clone())).clone()
     }
 
     fn of(&self, side: &'static str, name: String) -> Limit {

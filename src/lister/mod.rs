@@ -8,6 +8,7 @@ mod entry;
 pub(crate) mod fetch;
 pub mod page;
 mod publish;
+mod room;
 mod walk;
 
 use std::sync::Arc;
@@ -26,11 +27,14 @@ use crate::message::{Headers, ListTask, RangeFailed, Report};
 use crate::metrics::Metrics;
 use crate::process::DRAIN;
 use crate::retry::{Decision, RetryPolicy, Tries};
+use room::Room;
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
 const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
 /// How long it is put aside where the log has not told of it by then.
 const UNKNOWN_ROUND_WAIT: Duration = Duration::from_secs(5);
+/// How long one whose job has no room for more copy tasks goes back.
+const NO_ROOM_WAIT: Duration = Duration::from_secs(2);
 
 /// Everything a lister works with.
 #[derive(Clone, Debug)]
@@ -45,8 +49,6 @@ pub struct Lister {
     pub metrics: Metrics,
     /// List tasks worked on at a time.
     pub concurrency: u16,
-    /// Copy tasks a job may have waiting before its listing pauses.
-    pub low_mark: u64,
     /// When to try again.
     pub retry: RetryPolicy,
 }
@@ -55,7 +57,7 @@ pub struct Lister {
 enum Unfinished {
     /// The source, or the broker: try again, or give the range up.
     Failed(Failure),
-    /// There was no room in the copy queue for long: give the task back.
+    /// The job has no room for more copy tasks: give the task back.
     NoRoom,
 }
 
@@ -67,16 +69,16 @@ impl Lister {
     /// can be listed with.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let mut consumer = self.broker.consume(&Queue::List, self.concurrency).await?;
+        let room = Room::new(self.broker.clone(), self.concurrency);
         let mut working: JoinSet<Result<()>> = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(done) = working.join_next() => finished(done)?,
                 delivery = consumer.next() => {
-                    let lister = self.clone();
-                    let shutdown = shutdown.clone();
+                    let (lister, room, shutdown) = (self.clone(), room.clone(), shutdown.clone());
                     let delivery = delivery?;
-                    working.spawn(async move { lister.handle(delivery, &shutdown).await });
+                    working.spawn(async move { lister.handle(delivery, &room, &shutdown).await });
                 }
             }
         }
@@ -89,7 +91,12 @@ impl Lister {
         timeout(DRAIN, drained).await.unwrap_or(Ok(()))
     }
 
-    async fn handle(mut self, delivery: Delivery, shutdown: &CancellationToken) -> Result<()> {
+    async fn handle(
+        mut self,
+        delivery: Delivery,
+        room: &Room,
+        shutdown: &CancellationToken,
+    ) -> Result<()> {
         let task: ListTask = match delivery.message.decode() {
             Ok(task) => task,
             Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
@@ -108,14 +115,19 @@ impl Lister {
                 return settled(delivery.again(message, UNKNOWN_ROUND_WAIT).await);
             }
         }
-        match self.list(&job.spec, &task, shutdown).await {
+        let listed = match room.wait(&task.job, shutdown).await {
+            Ok(true) => self.list(&job.spec, &task).await,
+            Ok(false) => Err(Unfinished::NoRoom),
+            Err(failure) => Err(Unfinished::Failed(failure)),
+        };
+        match listed {
             Ok(()) => {
                 self.metrics.pages.with_label_values(&["ok"]).inc();
                 settled(delivery.ack().await)
             }
             Err(Unfinished::NoRoom) => {
                 let message = delivery.message.clone();
-                settled(delivery.again(message, Duration::ZERO).await)
+                settled(delivery.again(message, NO_ROOM_WAIT).await)
             }
             Err(Unfinished::Failed(failure)) => self.failed(delivery, task, failure).await,
         }

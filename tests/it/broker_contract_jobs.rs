@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use blobfleet::broker::{Depth, Queue};
 use blobfleet::failure::{Happened, Reason, Remedy};
+use blobfleet::job::JobId;
 use blobfleet::message::{Envelope, ListTask};
 use tokio::time::timeout;
 
@@ -142,4 +143,24 @@ pub(crate) async fn foreign_bodies_pass_untouched(fixture: &mut Fixture) {
         .collect();
     assert_eq!(reasons[..4], [Reason::Undecodable; 4]);
     assert_eq!(reasons[4], Reason::NewerVersion);
+}
+
+pub(crate) async fn what_waits_to_be_tried_again_is_counted(fixture: &mut Fixture) {
+    let broker = fixture.broker();
+    broker.declare_job(&job()).await.unwrap();
+    assert_eq!(broker.again(&job()).await.unwrap(), 0);
+    let copy = Queue::Copy(job());
+    broker.publish(&copy, messages(0..5)).await.unwrap();
+    let mut consumer = broker.consume(&copy, 4).await.unwrap();
+    for (wait, count) in [(0, 1), (3600, 2), (100, 3)] {
+        let delivery = next(&mut consumer).await;
+        let message = delivery.message.clone();
+        let wait = Duration::from_secs(wait);
+        delivery.again(message, wait).await.unwrap();
+        assert_eq!(broker.again(&job()).await.unwrap(), count);
+    }
+    assert_eq!(broker.again(&JobId::new("j-none")).await.unwrap(), 0);
+    broker.delete_job(&job()).await.unwrap();
+    broker.declare_job(&job()).await.unwrap();
+    assert_eq!(broker.again(&job()).await.unwrap(), 0);
 }

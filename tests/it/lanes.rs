@@ -245,3 +245,39 @@ async fn blocks_that_take_long_hold_up_no_small_object() {
         assert!(*key == blob.name && blob.equals(content), "{key}");
     }
 }
+
+/// Neither the account's places nor the copier's hands are all full of the bucket that gets
+/// nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_never_answers_holds_up_no_other_of_its_job() {
+    let world = World::start(Config::default()).await;
+    for (bucket, count) in [("stuck", STUCK), ("unstuck", FLOWING)] {
+        world.cloud.add_bucket(bucket, "eu-west-1");
+        let objects = (0..count).map(|n| (format!("k{n:04}"), Object::generated(n, 100 + n)));
+        world.cloud.put_objects(bucket, objects);
+    }
+    let gate = Gate::default();
+    let held = gate.clone();
+    world.cloud.on_request(move |op| match op.kind {
+        OpKind::PutBlobFromUrl if op.place.ends_with("/stuck") => held.action(),
+        _ => Action::Pass,
+    });
+    let running = world.copy("s3://*stuck", "").start();
+    until("the other bucket's blobs", || {
+        world.cloud.write_totals(ACCOUNT).1 >= FLOWING
+    })
+    .await;
+    let early = world.cloud.blobs(ACCOUNT);
+    assert!(early.iter().all(|(container, _)| container == "unstuck"));
+    gate.open();
+    running.finish().await.assert_all_copied(STUCK + FLOWING);
+    for bucket in ["stuck", "unstuck"] {
+        let blobs = world.cloud.blobs(ACCOUNT).into_iter();
+        let here = blobs.filter(|(container, _)| container == bucket);
+        let objects = world.cloud.objects(bucket);
+        assert_eq!(objects.len(), here.clone().count());
+        for ((key, content), (_, blob)) in objects.iter().zip(here) {
+            assert!(*key == blob.name && blob.equals(content), "{bucket}/{key}");
+        }
+    }
+}

@@ -31,7 +31,7 @@ use self::envelope::{Outgoing, envelope, parked};
 use self::link::{Link, Pauses};
 use self::log::AmqpLogReader;
 use self::publisher::Publisher;
-use self::topology::{Topology, passive};
+use self::topology::{Topology, found};
 use super::embedded::COPY_BOUND;
 use super::{Broker, Consumer, Depth, LogReader, Parked, PublishFailure, Queue};
 use crate::failure::{Failure, Reason, Remedy, Result};
@@ -288,10 +288,20 @@ impl Broker for AmqpBroker {
 
     async fn depth(&self, queue: &Queue) -> Result<Depth> {
         let name = self.core.topology.name(queue)?;
-        match passive(&self.core.consuming, &name).await {
-            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Depth::default()),
-            found => found,
+        found(&self.core.consuming, &name).await
+    }
+
+    async fn again(&self, job: &JobId) -> Result<u64> {
+        let Core {
+            topology,
+            consuming,
+            ..
+        } = &*self.core;
+        let mut count = 0;
+        for name in topology.again(job)? {
+            count += found(consuming, &name).await?.ready;
         }
+        Ok(count)
     }
 
     async fn append(&self, record: Envelope) -> Result<()> {

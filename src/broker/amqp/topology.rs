@@ -89,8 +89,7 @@ impl Topology {
     pub(super) async fn declare_job(&self, link: &Link, job: &JobId) -> Result<()> {
         let again = Queue::Again(job.clone());
         // Another process may have removed them with an earlier end of the job.
-        for seconds in WAITS {
-            let (name, _) = self.wait_queue(&again, Duration::from_secs(seconds))?;
+        for name in self.again(job)? {
             self.forget(&name);
         }
         self.declare_all(link, &[again, Queue::Copy(job.clone())])
@@ -151,13 +150,20 @@ impl Topology {
         self.lock().remove(name);
     }
 
-    pub(super) async fn delete_job(&self, link: &Link, job: &JobId) -> Result<()> {
+    /// The queues of what is tried again, those of the waits among them; not all of them exist.
+    pub(super) fn again(&self, job: &JobId) -> Result<Vec<String>> {
         let again = Queue::Again(job.clone());
-        // The home of the delay queues first: see `declare_wait`.
-        let mut names = vec![self.name(&again)?, self.name(&Queue::Copy(job.clone()))?];
+        let mut names = vec![self.name(&again)?];
         for seconds in WAITS {
             names.push(self.wait_queue(&again, Duration::from_secs(seconds))?.0);
         }
+        Ok(names)
+    }
+
+    pub(super) async fn delete_job(&self, link: &Link, job: &JobId) -> Result<()> {
+        // The home of the delay queues first: see `declare_wait`.
+        let mut names = self.again(job)?;
+        names.insert(1, self.name(&Queue::Copy(job.clone()))?);
         let channel = link.channel().await?;
         for name in names {
             self.forget(&name);
@@ -257,6 +263,14 @@ pub(super) async fn passive(link: &Link, name: &str) -> Result<Depth> {
         ready: queue.message_count().into(),
         consumers: queue.consumer_count().into(),
     })
+}
+
+/// The same of a queue that need not exist.
+pub(super) async fn found(link: &Link, name: &str) -> Result<Depth> {
+    match passive(link, name).await {
+        Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Depth::default()),
+        found => found,
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,20 @@ impl Delays {
             drop(runtime.spawn(ring(shared, at)));
         }
     }
+
+    /// Of a queue that is gone nothing waits.
+    pub(super) fn forget(&self, queue: &Queue) {
+        for together in lock(&self.due).values_mut() {
+            together.retain(|(target, _)| target != queue);
+        }
+    }
+
+    /// Messages that wait for their time to go to `queue`.
+    pub(super) fn waiting(&self, queue: &Queue) -> u64 {
+        let due = lock(&self.due);
+        let all = due.values().flatten();
+        all.filter(|(target, _)| target == queue).count() as u64
+    }
 }
 
 async fn ring(shared: Weak<Shared>, at: Instant) {

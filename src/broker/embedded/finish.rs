@@ -61,8 +61,13 @@ impl Shared {
                     self.show(rows);
                 }
             }
-            Change::Declare { reply, .. } | Change::Delete { reply, .. } => {
+            Change::Declare { reply, .. } => {
                 self.restructure(done);
+                reply.send(Ok(())).ok();
+            }
+            Change::Delete { job, reply } => {
+                self.restructure(done);
+                self.delays.forget(&Queue::Again(job));
                 reply.send(Ok(())).ok();
             }
             Change::Append { reply, .. } => {

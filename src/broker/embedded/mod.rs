@@ -172,6 +172,12 @@ impl Broker for EmbeddedBroker {
         Ok(state.depth(queue))
     }
 
+    async fn again(&self, job: &JobId) -> Result<u64> {
+        let queue = Queue::Again(job.clone());
+        let ready = self.depth(&queue).await?.ready;
+        Ok(ready + self.shared.delays.waiting(&queue))
+    }
+
     async fn append(&self, record: Envelope) -> Result<()> {
         self.change(|reply| Change::Append { record, reply }).await
     }

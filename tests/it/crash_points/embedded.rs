@@ -97,7 +97,6 @@ async fn child() {
         clients: clients.clone(),
         metrics: metrics.clone(),
         concurrency: 8,
-        low_mark: 20_000,
         retry: RetryPolicy::default(),
     };
     let copier = Copier {

@@ -129,6 +129,10 @@ impl Broker for Holding {
         self.real.depth(queue).await
     }
 
+    async fn again(&self, job: &JobId) -> Result<u64> {
+        self.real.again(job).await
+    }
+
     async fn append(&self, record: Envelope) -> Result<()> {
         self.watch.pass().await;
         self.real.append(record).await

@@ -1,5 +1,6 @@
 //! Lets requests through as the limit allows, first come, first served; but the blocks of large
-//! objects leave a quarter of the places to small ones, as long as there are any.
+//! objects leave a quarter of the places to small ones, as long as there are any, and no line
+//! takes the last places from the others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,13 +9,13 @@ use prometheus::IntGauge;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::window::{Answer, Window};
 use crate::failure::{Failure, Reason, Result};
+use crate::limit::line::Line;
+use crate::limit::usage::Usage;
+use crate::limit::window::{Answer, Window};
 
 /// How long after the last small object the blocks may take all places.
 const QUIET: Duration = Duration::from_secs(1);
-/// How much the newest request weighs in the memory of how long one takes.
-const WEIGHT: f64 = 0.1;
 
 /// A limit on requests in flight; clones share it.
 #[derive(Clone, Debug)]
@@ -40,10 +41,9 @@ struct State {
     waiting: u32,
     /// Blocks of large objects that have one or wait for it.
     blocks: usize,
-    /// When a small object last asked for one, got it, or gave it back.
-    small: Option<Instant>,
-    /// How long a permit is in use, in seconds.
-    use_seconds: Option<f64>,
+    /// When a small object last asked for one, got it, or gave it back; at first it is expected.
+    small: Instant,
+    usage: Usage,
 }
 
 impl Limit {
@@ -60,8 +60,8 @@ impl Limit {
                     permits,
                     waiting: 0,
                     blocks: 0,
-                    small: None,
-                    use_seconds: None,
+                    small: Instant::now(),
+                    usage: Usage::new(Instant::now()),
                 }),
                 freed: Notify::new(),
                 gauge,
@@ -112,12 +112,31 @@ impl Limit {
                 format!("no permits are given any more: {error}"),
             )
         })?;
+        let since = Instant::now();
+        self.shared.state().usage.taken(since);
         Ok(Permit {
             permit: Some(permit),
             shared: self.shared.clone(),
             block,
-            since: Instant::now(),
+            since,
         })
+    }
+
+    /// Waits until the line may take one place more. Safe to cancel.
+    pub async fn room(&self, line: &Line) {
+        loop {
+            let mut freed = std::pin::pin!(self.shared.freed.notified());
+            freed.as_mut().enable();
+            let (limit, in_use) = {
+                let state = self.shared.state();
+                (state.window.limit(), state.usage.in_use())
+            };
+            if line.may_take(limit, in_use) {
+                return;
+            }
+            // How many there are may change meanwhile.
+            timeout(QUIET, freed).await.ok();
+        }
     }
 
     /// Takes note of a request that began at `begun` and has just ended.
@@ -141,14 +160,15 @@ impl Limit {
         let state = self.shared.state();
         let limit = u32::try_from(state.window.limit()).unwrap_or(u32::MAX);
         let turns = f64::from(state.waiting) / f64::from(limit);
-        Duration::try_from_secs_f64(turns * state.use_seconds.unwrap_or(0.0)).unwrap_or_default()
+        let seconds = turns * state.usage.seconds(Instant::now());
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 }
 
 impl State {
     /// Blocks take all places only where no small object has asked for one of late.
     fn may_take_block(&self) -> bool {
-        let quiet = self.small.is_none_or(|small| small.elapsed() > QUIET);
+        let quiet = self.small.elapsed() > QUIET;
         let alone = self.waiting == 0 && quiet;
         alone || self.blocks < (self.window.limit() * 3 / 4).max(1)
     }
@@ -181,7 +201,7 @@ impl<'a> Waiting<'a> {
     fn new(shared: &'a Shared) -> Self {
         let mut state = shared.state();
         state.waiting += 1;
-        state.small = Some(Instant::now());
+        state.small = Instant::now();
         Self(shared)
     }
 }
@@ -190,7 +210,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.waiting -= 1;
-        state.small = Some(Instant::now());
+        state.small = Instant::now();
     }
 }
 
@@ -227,11 +247,10 @@ pub struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        let seconds = self.since.elapsed().as_secs_f64();
-        let known = state.use_seconds.unwrap_or(seconds);
-        state.use_seconds = Some(known + WEIGHT * (seconds - known));
+        state.usage.given_back(self.since, Instant::now());
+        self.shared.freed.notify_waiters();
         if self.block.is_none() {
-            state.small = Some(Instant::now());
+            state.small = Instant::now();
         }
         if state.permits > state.window.limit()
             && let Some(permit) = self.permit.take()
@@ -248,114 +267,4 @@ fn signed(count: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limit(most: u16) -> Limit {
-        Limit::new(most, IntGauge::new("limit", "a limit").unwrap())
-    }
-
-    /// Takes `count` permits at once and gives how many came without waiting.
-    async fn at_once(limit: &Limit, count: usize) -> Vec<Permit> {
-        let mut permits = Vec::new();
-        for _ in 0..count {
-            match tokio::time::timeout(Duration::from_millis(1), limit.permit()).await {
-                Ok(permit) => permits.push(permit.unwrap()),
-                Err(_) => break,
-            }
-        }
-        permits
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn permits_follow_the_limit_up_and_down() {
-        let limit = limit(1_000);
-        let first = at_once(&limit, 100).await;
-        assert_eq!(first.len(), 16);
-        let begun = Instant::now();
-        for _ in 0..20 {
-            limit.answered(begun, Answer::Fine(None));
-        }
-        assert_eq!(limit.now(), 32);
-        let more = at_once(&limit, 100).await;
-        assert_eq!(more.len(), 16);
-
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let begun = Instant::now();
-        for _ in 0..32 {
-            limit.answered(begun, Answer::Overload);
-        }
-        assert_eq!(limit.now(), 16);
-        assert_eq!(limit.shared.gauge.get(), 32, "those in use are there still");
-        drop(first);
-        assert_eq!(limit.shared.gauge.get(), 16);
-        assert!(at_once(&limit, 1).await.is_empty());
-        drop(more);
-        assert_eq!(at_once(&limit, 100).await.len(), 16);
-    }
-
-    /// A block in flight takes a thousand times as long as a small object here.
-    #[tokio::test(start_paused = true)]
-    async fn blocks_leave_room_for_others_and_take_it_where_nobody_waits() {
-        let limit = limit(8);
-        let blocks: Vec<_> = (0..8)
-            .map(|_| {
-                let limit = limit.clone();
-                tokio::spawn(async move {
-                    let _permit = limit.permit_block().await.unwrap();
-                    tokio::time::sleep(Duration::from_secs(10)).await;
-                })
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(limit.shared.state().blocks, 8, "nobody else waits");
-
-        let small = limit.clone();
-        let small = tokio::spawn(async move {
-            for _ in 0..1_000 {
-                let _permit = small.permit().await.unwrap();
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Instant::now()
-        });
-        let more: Vec<_> = (0..100)
-            .map(|_| {
-                let limit = limit.clone();
-                tokio::spawn(async move {
-                    let _permit = limit.permit_block().await.unwrap();
-                    tokio::time::sleep(Duration::from_secs(10)).await;
-                })
-            })
-            .collect();
-        let begun = Instant::now();
-        let done = small.await.unwrap() - begun;
-        assert!(done < Duration::from_secs(30), "{done:?}");
-        for task in blocks.into_iter().chain(more) {
-            task.await.unwrap();
-        }
-        assert_eq!(limit.shared.state().blocks, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_is_known_from_those_before_and_who_gives_up_does_not_count() {
-        let limit = limit(4);
-        assert_eq!(limit.wait(), Duration::ZERO);
-        let held = at_once(&limit, 4).await;
-        tokio::time::advance(Duration::from_secs(2)).await;
-        drop(held);
-        let _held = at_once(&limit, 4).await;
-        let waiting: Vec<_> = (0..8)
-            .map(|_| {
-                let limit = limit.clone();
-                tokio::spawn(async move { limit.permit().await.map(drop) })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        assert_eq!(limit.wait().as_secs(), 4, "two turns of two seconds");
-        for task in waiting {
-            task.abort();
-            assert!(task.await.is_err());
-        }
-        assert_eq!(limit.wait(), Duration::ZERO);
-    }
-}
+mod tests;

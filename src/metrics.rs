@@ -91,6 +91,8 @@ pub struct Metrics {
     pub job_failed_objects: IntGaugeVec,
     /// Objects of a job that are listed, but neither ended nor open; 0 unless something is wrong.
     pub job_imbalance_objects: IntGaugeVec,
+    /// Whether a job runs: 1, or 0 once it has ended.
+    pub job_running: IntGaugeVec,
     /// Jobs, by status.
     pub jobs: IntGaugeVec,
     /// Messages waiting, by queue.
@@ -166,6 +168,7 @@ impl Metrics {
                 "objects of a job that are not accounted for",
                 &["job_id"],
             )?,
+            job_running: gauges("job_running", "1 for a job that has not ended", &["job_id"])?,
             jobs: gauges("jobs", "jobs", &["status"])?,
             queue_messages: gauges("queue_messages", "messages waiting", &["queue"])?,
         })
@@ -199,6 +202,7 @@ impl Metrics {
             shown.push(Box::new(self.job_bytes.clone()));
             shown.push(Box::new(self.job_failed_objects.clone()));
             shown.push(Box::new(self.job_imbalance_objects.clone()));
+            shown.push(Box::new(self.job_running.clone()));
             shown.push(Box::new(self.jobs.clone()));
             shown.push(Box::new(self.queue_messages.clone()));
         } else {

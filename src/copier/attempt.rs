@@ -12,6 +12,7 @@ use super::transfer::{self, Attempt};
 use crate::broker::{Delivery, MAX_WAIT};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{JobId, JobSpec, Root};
+use crate::logging::COPIERS;
 use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged, nameless};
 use crate::retry::{Decision, Tries};
 
@@ -33,7 +34,7 @@ pub(super) async fn handle(
     }
     let root = match spec.root(task.root) {
         Ok(root) => root,
-        Err(failure) => return failed(shared, delivery, task, failure).await,
+        Err(failure) => return failed(shared, "", delivery, task, failure).await,
     };
     if let Admission::Wait(wait) = shared.holds.admit(&root.bucket) {
         return put_back(delivery, wait).await;
@@ -63,7 +64,7 @@ pub(super) async fn handle(
         Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
         Err(failure) => match denied(shared, root, begun, &failure) {
             Some(wait) => put_back(delivery, wait).await,
-            None => failed(shared, delivery, task, failure).await,
+            None => failed(shared, &root.bucket, delivery, task, failure).await,
         },
     }
 }
@@ -99,6 +100,7 @@ async fn paused(delivery: Delivery, task: CopyTask, staged: Staged) -> Result<()
 
 async fn failed(
     shared: &Shared,
+    bucket: &str,
     delivery: Delivery,
     task: CopyTask,
     failure: Failure,
@@ -124,19 +126,32 @@ async fn failed(
             settled(delivery.again(message, wait).await)
         }
         Decision::GiveUp => {
-            tracing::warn!(
-                object.key = task.object.key,
-                attempts = attempt + 1,
-                reason = %failure.reason,
-                %failure,
-                "object failed"
-            );
+            tell(shared, bucket, &task.object.key, attempt + 1, &failure);
             let ending = Ending::Failed {
                 reason: failure.reason,
                 message: failure.message,
             };
             finish(shared, delivery, task, ending).await
         }
+    }
+}
+
+/// Logs an object that failed. Its outcome names it in any case: a bucket that denies one after the
+/// other need not fill this log with them.
+fn tell(shared: &Shared, bucket: &str, key: &str, attempts: u32, failure: &Failure) {
+    let reason = failure.reason;
+    if reason != Reason::SourceDenied || shared.holds.warns(bucket) {
+        tracing::warn!(
+            target: COPIERS,
+            { object.key = key, attempts, %reason, %failure },
+            "object failed"
+        );
+    } else {
+        tracing::debug!(
+            target: COPIERS,
+            { object.key = key, attempts, %reason, %failure },
+            "object failed"
+        );
     }
 }
 

@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 
 /// So many denials in a row, and no object in between, hold a bucket.
 const IN_A_ROW: u32 = 100;
+/// So many of the objects that fail in a row are worth a warning each.
+const WARNED: u32 = 5;
 /// The first and the longest time between two tries.
 const BETWEEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// Objects come back after this part of the time their bucket has been held.
@@ -41,6 +43,8 @@ enum Verdict {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     denied: u32,
+    /// Of these, the objects that failed and were to be logged.
+    told: u32,
     held: Option<Held>,
     /// It has been held for long enough: its objects fail.
     given_up: bool,
@@ -95,6 +99,12 @@ impl Bucket {
             between: BETWEEN.0 * 2,
         });
         Verdict::Holds(BETWEEN.0)
+    }
+
+    /// Counts an object that is to be logged; gives how many these are in a row.
+    fn tell(&mut self) -> u32 {
+        self.told = self.told.saturating_add(1);
+        self.told
     }
 }
 
@@ -162,6 +172,20 @@ impl Holds {
             self.metrics.buckets_held.dec();
         }
         None
+    }
+
+    /// Is an object that its bucket denied, and that has failed, worth a warning? The first few in
+    /// a row are; that there are more is said once.
+    pub(super) fn warns(&self, bucket: &str) -> bool {
+        let told = self.lock().entry(bucket.to_owned()).or_default().tell();
+        if told == WARNED + 1 {
+            tracing::warn!(
+                bucket,
+                "bucket {bucket} goes on denying: its other objects that fail are named by \
+                 blobfleet jobs show, and here at level DEBUG alone"
+            );
+        }
+        told <= WARNED
     }
 
     /// An object of the bucket arrived.
@@ -270,5 +294,19 @@ mod tests {
         assert_eq!(late, Some(Duration::ZERO), "begun while it was held");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(denied("b"), None, "counted from the start");
+    }
+
+    #[test]
+    fn the_first_few_in_a_row_are_worth_a_warning() {
+        let holds = Holds::new(
+            PATIENCE,
+            Metrics::new(crate::metrics::Role::Copier).unwrap(),
+        );
+        let warned = |bucket| (0..IN_A_ROW).filter(|_| holds.warns(bucket)).count();
+        assert_eq!(warned("a"), 5);
+        assert_eq!(warned("b"), 5, "each bucket by itself");
+        assert_eq!(warned("a"), 0);
+        holds.arrived("a");
+        assert_eq!((warned("a"), warned("b")), (5, 0), "in a row");
     }
 }

@@ -4,7 +4,6 @@ mod job;
 
 use std::io::{self, IsTerminal};
 
-use tracing::Level;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -38,8 +37,9 @@ const TERMINAL: &str = "warn,lapin=off";
 /// in the job's log alone.
 pub(crate) const OBJECTS: &str = "blobfleet::object";
 
-/// A copier's own line about an object that failed, which the job's log has from the ledger.
-const COPIERS: (&str, Level) = ("blobfleet::copier::attempt", Level::WARN);
+/// The target of a copier's own line about an object that failed, which the job's log has from the
+/// ledger.
+pub(crate) const COPIERS: &str = "blobfleet::copier::object";
 
 /// Whom a program logs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,7 @@ pub(crate) fn start(level: Option<&str>, audience: Audience) -> Result<()> {
             .with_writer(job::JobLog)
             .with_ansi(false)
             .with_target(false)
-            .with_filter(filter.and(filter_fn(|event| {
-                (event.target(), *event.level()) != COPIERS
-            })))
+            .with_filter(filter.and(filter_fn(|event| event.target() != COPIERS)))
     });
     let logging = tracing_subscriber::registry().with(terminal).with(file);
     if logging.try_init().is_err() {

@@ -99,6 +99,10 @@ fn show_job(metrics: &Metrics, summary: &Summary) {
         .job_imbalance_objects
         .with_label_values(&[job])
         .set(summary.objects_imbalance);
+    metrics
+        .job_running
+        .with_label_values(&[job])
+        .set(i64::from(summary.status == JobStatus::Running));
     for (state, value) in objects(summary) {
         metrics
             .job_objects
@@ -128,6 +132,7 @@ fn show_job(metrics: &Metrics, summary: &Summary) {
 fn hide_job(metrics: &Metrics, summary: &Summary) {
     let job = summary.job_id.as_str();
     drop(metrics.job_imbalance_objects.remove_label_values(&[job]));
+    drop(metrics.job_running.remove_label_values(&[job]));
     for (state, _) in objects(summary) {
         drop(metrics.job_objects.remove_label_values(&[job, state]));
     }

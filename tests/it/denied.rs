@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use blobfleet::reporter::ledger::EndingKind;
 use simcloud::{ACCOUNT, Action, Config, Content, Faults, Object, Op, OpKind};
 use tokio::sync::Notify;
 
@@ -32,6 +33,11 @@ fn assert_arrived(world: &World, container: &str) -> u64 {
         arrived += 1;
     }
     arrived
+}
+
+/// Objects that the process' own log names as failed.
+fn told_failed(stderr: &str) -> usize {
+    stderr.matches("object failed").count()
 }
 
 fn reads(op: &Op) -> bool {
@@ -87,6 +93,14 @@ async fn a_bucket_that_denies_everything_is_held_and_the_others_go_on() {
     let held = ended.stderr.find("bucket closed is held").unwrap();
     assert!(named < held, "{}", ended.stderr);
     assert!(!ended.stderr.contains("bucket open"), "{}", ended.stderr);
+    assert_eq!(told_failed(&ended.stderr), 5, "{}", ended.stderr);
+    let failed = world.endings(&ended, EndingKind::Failed);
+    assert_eq!(failed.len(), 99, "each is in the report all the same");
+    let log = world.job_logs().concat();
+    for object in failed {
+        let line = format!("object.key={:?}", object.key);
+        assert!(log.contains(&line), "{line}: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,13 +116,22 @@ async fn without_patience_all_its_objects_fail_at_once() {
     });
     let ended = world
         .copy("s3://closed", "cont")
-        .args(["--hold-denied", "0"])
+        .args(["--hold-denied", "0", "--log-level", "DEBUG"])
         .run()
         .await;
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
     assert_eq!(ended.text("status"), "Failed");
     assert_eq!(ended.count("objects_failed"), CLOSED);
     assert!(!ended.stderr.contains("is held"), "{}", ended.stderr);
+    let levels = ["WARN", "DEBUG"].map(|level| {
+        let lines = ended.stderr.lines().filter(|line| line.contains(level));
+        lines.filter(|line| told_failed(line) == 1).count()
+    });
+    assert_eq!(levels, [5, 295], "{}", ended.stderr);
+    let told = ended.stderr.matches("bucket closed goes on denying");
+    assert_eq!(told.count(), 1, "{}", ended.stderr);
+    let log = world.job_logs().concat();
+    assert_eq!(told_failed(&log) as u64, CLOSED, "once each: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

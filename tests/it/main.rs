@@ -1,6 +1,7 @@
 //! Integration tests: everything at real sockets.
 #![cfg(test)]
 
+mod alerts;
 mod azcopy;
 mod azcopy_equality;
 mod azurite;

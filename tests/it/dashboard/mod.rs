@@ -163,6 +163,26 @@ fn every_panel_says_what_it_shows_and_in_which_unit() {
 }
 
 #[test]
+fn it_says_at_the_top_what_needs_an_operator() {
+    let board = board();
+    let first_row = panels(&board).into_iter().filter(|panel| {
+        let top = panel["gridPos"]["y"].as_u64().unwrap();
+        top < 12
+    });
+    let titles: BTreeSet<_> = first_row.map(|panel| text(&panel["title"])).collect();
+    for title in [
+        "Alerts",
+        "Jobs standing still",
+        "Buckets held",
+        "Credentials end in",
+        "Not accounted for",
+        "Parked",
+    ] {
+        assert!(titles.contains(title), "{title}: {titles:?}");
+    }
+}
+
+#[test]
 fn nothing_is_left_to_substitute() {
     let board = board();
     let queries = queries(&board, "one|two");
@@ -173,7 +193,12 @@ fn nothing_is_left_to_substitute() {
     let settled = r#"sum(blobfleet_job_objects{job_id=~"one|two",state=~"copied|skipped|failed"})"#;
     assert!(progress.expression.starts_with(settled), "{progress:?}");
     for query in &queries {
-        assert!(!metrics(&query.expression).is_empty() || query.expression.contains("up{"));
+        let whose = ["up{", "ALERTS{"];
+        let others = whose.iter().any(|one| query.expression.contains(one));
+        assert!(
+            others || !metrics(&query.expression).is_empty(),
+            "{query:?}"
+        );
     }
     let named: Vec<_> = variables(&board).into_iter().map(label_values).collect();
     assert_eq!(
@@ -215,13 +240,44 @@ async fn every_query_answers_during_a_fleet_run_and_the_totals_are_the_reporters
             [id.as_str()]
         );
     }
+    every_metric_is_shown(&prometheus, &board).await;
     let agreed = tokio::time::timeout(PATIENCE, agreement(&prometheus, &board, &job)).await;
     assert!(
         agreed.is_ok(),
         "{job} is not {:?}",
         shown(&prometheus, &board, &id).await
     );
+    for (running, expected) in [
+        ("max_over_time(blobfleet_job_running[10m])", 1.0),
+        ("blobfleet_job_running", 0.0),
+    ] {
+        let samples = prometheus.query(running).await;
+        let values: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
+        assert_eq!(values, [expected], "{running}: {samples:?}");
+    }
     fleet.stop();
+}
+
+/// What the roles expose is on some panel, and what the alerts watch is exposed.
+async fn every_metric_is_shown(prometheus: &Prometheus, board: &Value) {
+    let names = prometheus
+        .label_values(r#"{__name__=~"blobfleet_.+"}"#, "__name__")
+        .await;
+    let exposed: BTreeSet<&str> = names.iter().map(|name| family(name)).collect();
+    let queries = queries(board, ".*");
+    let shown = queries.iter().flat_map(|query| metrics(&query.expression));
+    let shown: BTreeSet<&str> = shown.map(family).collect();
+    assert_eq!(shown, exposed);
+    let alerts = std::fs::read_to_string(deployed("prometheus/alerts.yml")).unwrap();
+    let watched: BTreeSet<&str> = metrics(&alerts).into_iter().map(family).collect();
+    assert!(watched.is_subset(&exposed), "{watched:?} of {exposed:?}");
+}
+
+/// The histogram that a series belongs to, or the series' own name.
+fn family(name: &str) -> &str {
+    let parts = ["_bucket", "_sum", "_count"];
+    let cut = parts.iter().find_map(|part| name.strip_suffix(part));
+    cut.unwrap_or(name)
 }
 
 async fn run_to_its_end(

@@ -45,7 +45,7 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     let home = request
         .as_ref()
         .map_or(AWS_HOME, |request| request.source.home_region());
-    let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
+    let wiring = Wiring::new(&cli.s3.access, home, destination.as_ref(), false, env)?;
     if let Some(destination) = &destination {
         wiring.check_destination(destination).await?;
     }

@@ -73,7 +73,7 @@ async fn begin(
     }
     wiring.check_destination(&request.destination).await?;
     if command.dry_run {
-        return dry_run::run(&request, &wiring, command.output.output_type, &shutdown).await;
+        return dry_run::run(&request, &wiring, output, &shutdown).await;
     }
     let folder = folder(&command, &request, &wiring).await?;
     let done = work(

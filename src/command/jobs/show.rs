@@ -91,7 +91,7 @@ impl Shown<'_> {
                 for line in &lines {
                     self.line(kind.as_str(), line, object_text)?;
                 }
-                after = next;
+                after = next.filter(|_| self.output.is_wanted());
                 if after.is_none() {
                     break;
                 }
@@ -110,7 +110,7 @@ impl Shown<'_> {
             for line in &lines {
                 self.line("not_listed", line, range_text)?;
             }
-            after = next;
+            after = next.filter(|_| self.output.is_wanted());
             if after.is_none() {
                 return Ok(());
             }
@@ -156,7 +156,7 @@ impl Shown<'_> {
                 if first.is_empty() {
                     first = page;
                 }
-                after = next;
+                after = next.filter(|_| self.output.is_wanted());
                 if after.is_none() {
                     break;
                 }

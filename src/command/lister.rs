@@ -96,7 +96,7 @@ fn tell(known: &KnownJob, output: Output) -> Result<u8> {
         return Ok(0);
     };
     let summary = Summary::of_end(&known.spec, end, known.listed);
-    Progress::new(output).finish(&summary, Ending::default(), None)?;
+    Progress::of_fleet(output).finish(&summary, Ending::default(), None)?;
     Ok(summary.exit_code())
 }
 

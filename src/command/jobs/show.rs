@@ -22,6 +22,9 @@ pub(super) async fn run(command: &ShowJob, output: &Output, clock: &Clock) -> Re
         (OutputType::AzcopyJson, Some(wanted)) => shown.azcopys_transfers(wanted).await?,
         (OutputType::Text, wanted) => {
             output.line(&report::text(&summary))?;
+            let reporter = shown.records.reporter();
+            let step = report::next_step(&summary, reporter.as_deref());
+            step.map_or(Ok(()), |step| output.line(&step))?;
             shown.lines(wanted.unwrap_or(ShownObjects::Failed)).await?;
         }
         (OutputType::Json, wanted) => {

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -121,17 +122,43 @@ pub fn say(line: &str) {
     }
 }
 
-/// One line to stdout.
+/// Nobody reads stdout any more.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Is stdout read? Not once a reader such as `head` has gone: what is printed then is lost, which is
+/// no failure. Whoever only prints may end; work goes on.
+pub fn is_read() -> bool {
+    !UNREAD.load(Ordering::Relaxed)
+}
+
+/// One line to stdout, as long as somebody reads it.
 ///
 /// # Errors
-/// stdout is closed.
+/// See [`write`].
 pub fn print(line: &str) -> Result<()> {
-    writeln!(io::stdout(), "{line}").map_err(|error| {
-        Failure::stop(
+    write(format!("{line}\n").as_bytes())
+}
+
+/// Bytes to stdout, as long as somebody reads it.
+///
+/// # Errors
+/// stdout cannot be written, e.g. to a full disk.
+pub fn write(text: &[u8]) -> Result<()> {
+    if !is_read() {
+        return Ok(());
+    }
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            UNREAD.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        Err(error) => Err(Failure::stop(
             Reason::LocalState,
             format!("stdout cannot be written: {error}"),
-        )
-    })
+        )),
+    }
 }
 
 /// The first signal asks for a clean stop; the second stops at once.

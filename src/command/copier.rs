@@ -20,8 +20,8 @@ use crate::retry::RetryPolicy;
 pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
     let destination = cli.destination.as_deref();
     let destination = destination.map(DestinationUrl::parse).transpose()?;
-    cli.copy.options()?;
-    let wiring = Wiring::new(&cli.s3, AWS_HOME, destination.as_ref(), false, env)?;
+    let speed = cli.speed.speed(env)?;
+    let wiring = Wiring::new(&cli.access, AWS_HOME, destination.as_ref(), false, env)?;
     if let Some(destination) = &destination {
         wiring.check_destination(destination).await?;
     }
@@ -34,7 +34,7 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         board: fleet.board.clone(),
         clients,
         metrics: fleet.metrics.clone(),
-        speed: cli.copy.speed.speed(env)?,
+        speed,
         retry: RetryPolicy::default(),
         prompter: Prompter::nobody(),
     };

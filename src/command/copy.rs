@@ -61,13 +61,19 @@ async fn begin(
     let plain = request.source.endpoint.is_plain_http()
         && request.destination.account_url().starts_with("http:");
     let home = request.source.home_region();
-    let mut wiring = Wiring::new(&command.s3, home, Some(&request.destination), plain, env)?;
+    let mut wiring = Wiring::new(
+        &command.s3.access,
+        home,
+        Some(&request.destination),
+        plain,
+        env,
+    )?;
     if let Some(credentials) = credentials {
         wiring.credentials = credentials;
     }
     wiring.check_destination(&request.destination).await?;
     if command.dry_run {
-        return dry_run::run(&request, &wiring, command.output.output_type, &shutdown).await;
+        return dry_run::run(&request, &wiring, output, &shutdown).await;
     }
     let folder = folder(&command, &request, &wiring).await?;
     let done = work(
@@ -113,7 +119,7 @@ async fn work(
     let means = Means {
         wiring,
         folder,
-        speed: command.copy.speed.speed(env)?,
+        speed: command.speed.speed(env)?,
         output,
         metrics,
         log: logged.then_some(&log),

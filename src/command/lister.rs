@@ -31,25 +31,19 @@ const LIST_CONCURRENCY: u16 = 8;
 /// # Errors
 /// What keeps the job from being submitted or listed.
 pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
-    let places = (cli.source.as_deref(), cli.destination.as_deref());
-    let destination = places.1.map(DestinationUrl::parse).transpose()?;
-    let request = match places {
-        (Some(from), Some(to)) => Some(cli.copy.request(&cli.s3, (from, to), env)?),
-        (Some(_), None) => {
-            return Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION"));
-        }
-        (None, _) => None,
-    };
+    let destination = cli.destination.as_deref();
+    let destination = destination.map(DestinationUrl::parse).transpose()?;
+    let request = asked(&cli, env)?;
     let home = request
         .as_ref()
         .map_or(AWS_HOME, |request| request.source.home_region());
-    let wiring = Wiring::new(&cli.s3, home, destination.as_ref(), false, env)?;
+    let wiring = Wiring::new(&cli.s3.access, home, destination.as_ref(), false, env)?;
     if let Some(destination) = &destination {
         wiring.check_destination(destination).await?;
     }
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
-    let job = match &request {
+    let joined = match &request {
         Some(request) => Some(submit(&fleet, request, &wiring, cli.new).await?),
         None => None,
     };
@@ -65,7 +59,13 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     };
     let stop = shutdown.child_token();
     let broker = fleet.broker.clone();
-    let watching = watch(&*broker, fleet.board.clone(), job, cli.wait, stop.clone());
+    let watching = watch(
+        &*broker,
+        fleet.board.clone(),
+        joined,
+        cli.wait,
+        stop.clone(),
+    );
     tracing::info!("lister ready");
     let mut result = None;
     let work = async {
@@ -87,18 +87,44 @@ pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Resul
     }
 }
 
+/// The job that the command line asks for, if it asks for one.
+fn asked(cli: &ListerCli, env: Env) -> Result<Option<Request>> {
+    match (cli.source.as_deref(), cli.destination.as_deref()) {
+        (Some(from), Some(to)) => cli.copy.request(&cli.s3, (from, to), env).map(Some),
+        (Some(_), None) => Err(Failure::stop(Reason::Usage, "a SOURCE needs a DESTINATION")),
+        (None, _) => Ok(None),
+    }
+}
+
+/// The job that is waited for.
+#[derive(Debug)]
+struct Joined {
+    job: JobId,
+    /// Its round as it was joined. The board may not have heard of it yet and show an end before it.
+    round: u32,
+}
+
+impl Joined {
+    fn of(known: &KnownJob) -> Self {
+        Self {
+            job: known.spec.id.clone(),
+            round: known.round,
+        }
+    }
+}
+
 /// Prints what a job came to, if it has ended; gives the exit code.
 fn tell(known: &KnownJob, output: Output) -> Result<u8> {
     let Some(end) = &known.end else {
         return Ok(0);
     };
     let summary = Summary::of_end(&known.spec, end, known.listed);
-    Progress::new(output).finish(&summary, Ending::default(), None)?;
+    Progress::of_fleet(output).finish(&summary, Ending::default(), None)?;
     Ok(summary.exit_code())
 }
 
 /// Appends the job to the log, or finds it there.
-async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) -> Result<JobId> {
+async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) -> Result<Joined> {
     let broker = &*fleet.broker;
     let jobs = board::read(broker).await?;
     let prefix = format!("{}-", request.identity());
@@ -113,11 +139,11 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
     match last {
         Some(job) if job.end.is_none() => {
             tracing::info!(job.id = %job.spec.id, "joining the job");
-            return Ok(job.spec.id.clone());
+            return Ok(Joined::of(job));
         }
         Some(job) if !new => {
             tracing::warn!(job.id = %job.spec.id, "the job has ended; --new begins another run");
-            return Ok(job.spec.id.clone());
+            return Ok(Joined::of(job));
         }
         _ => {}
     }
@@ -129,25 +155,25 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
     probe::warn(&wiring.clients().of(&spec)?, &spec, &fleet.metrics).await;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
-    Ok(job)
+    Ok(Joined { job, round: 0 })
 }
 
 /// Waits for the job's listing, or its end, then cancels `stop`; without a job, for `stop`.
 async fn watch(
     broker: &dyn Broker,
     board: Board,
-    job: Option<JobId>,
+    joined: Option<Joined>,
     to_the_end: bool,
     stop: CancellationToken,
 ) -> Option<KnownJob> {
-    let Some(job) = job else {
+    let Some(joined) = joined else {
         stop.cancelled().await;
         return None;
     };
     let known = tokio::select! {
         () = stop.cancelled() => None,
-        known = done(board, &job, to_the_end) => known,
-        never = absence::tell(broker, &job) => never,
+        known = done(board, &joined, to_the_end) => known,
+        never = absence::tell(broker, &joined.job) => never,
     };
     if known.is_some() {
         stop.cancel();
@@ -156,16 +182,67 @@ async fn watch(
 }
 
 /// The job once it is listed, or has ended; none where nobody follows the log any more.
-async fn done(mut board: Board, job: &JobId, to_the_end: bool) -> Option<KnownJob> {
+async fn done(mut board: Board, joined: &Joined, to_the_end: bool) -> Option<KnownJob> {
     loop {
-        let known = board.jobs().get(job).cloned();
+        let known = board.jobs().get(&joined.job).cloned();
         if let Some(known) = known
+            && known.round >= joined.round
             && (known.end.is_some() || (known.listed && !to_the_end))
         {
             return Some(known);
         }
         if !board.changed().await {
             return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Jobs;
+    use crate::job::{CopyOptions, JobEnd, JobSpec, JobStatus, SourceEndpoint, Totals};
+
+    /// A board that stands at a job's first end.
+    fn board(job: &JobId) -> Board {
+        let spec = JobSpec {
+            id: job.clone(),
+            source: "s3://b".into(),
+            destination: "http://d/a/c".into(),
+            endpoint: SourceEndpoint::Custom {
+                url: "http://s".into(),
+            },
+            account: "http://d/a".into(),
+            roots: Vec::new(),
+            options: CopyOptions::default(),
+            submitted_at_ms: 0,
+        };
+        let end = JobEnd {
+            job: job.clone(),
+            status: JobStatus::CompletedWithErrors,
+            ended_at_ms: 1,
+            totals: Totals::default(),
+            round: 0,
+        };
+        let mut jobs = Jobs::default();
+        jobs.apply(JobEvent::Submitted(Box::new(spec)));
+        jobs.apply(JobEvent::Ended(end));
+        Board::standing(jobs)
+    }
+
+    #[tokio::test]
+    async fn an_end_before_the_round_that_was_joined_is_not_the_jobs() {
+        for (round, ended) in [(0, true), (1, false)] {
+            let job = JobId::new("j-1");
+            let board = board(&job);
+            for to_the_end in [true, false] {
+                let joined = Joined {
+                    job: job.clone(),
+                    round,
+                };
+                let done = done(board.clone(), &joined, to_the_end).await;
+                assert_eq!(done.is_some(), ended, "round {round}");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `blobfleet completions` and `blobfleet man`, made from the command lines themselves.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::builder::Resettable;
 use clap::{Command, CommandFactory};
@@ -10,6 +10,7 @@ use crate::config::{
     CompletionsCommand, CopierCli, FrontCli, ListerCli, ManCommand, ReporterCli, command,
 };
 use crate::failure::{Failure, Reason, Result};
+use crate::process::write;
 
 /// What every page says it is from.
 const SOURCE: &str = concat!("blobfleet ", env!("CARGO_PKG_VERSION"));
@@ -17,19 +18,19 @@ const SOURCE: &str = concat!("blobfleet ", env!("CARGO_PKG_VERSION"));
 /// Prints completions for a shell; gives the exit code.
 ///
 /// # Errors
-/// stdout is closed.
+/// stdout cannot be written.
 pub fn completions(wanted: &CompletionsCommand) -> Result<u8> {
     let mut script = Vec::new();
     let mut front = whole::<FrontCli>();
     clap_complete::generate(wanted.shell, &mut front, "blobfleet", &mut script);
-    print(&script)?;
+    write(&script)?;
     Ok(0)
 }
 
 /// Prints the manual, or writes its pages into a folder; gives the exit code.
 ///
 /// # Errors
-/// stdout is closed, or the folder cannot be written.
+/// stdout or the folder cannot be written.
 pub fn man(wanted: &ManCommand) -> Result<u8> {
     let mut pages: Vec<Page> = Vec::new();
     for program in [
@@ -44,7 +45,7 @@ pub fn man(wanted: &ManCommand) -> Result<u8> {
     }
     let Some(folder) = &wanted.dir else {
         for page in pages {
-            print(&page.rendered()?)?;
+            write(&page.rendered()?)?;
         }
         return Ok(0);
     };
@@ -107,13 +108,4 @@ impl Page {
         }
         Ok(text)
     }
-}
-
-fn print(text: &[u8]) -> Result<()> {
-    io::stdout().write_all(text).map_err(|error| {
-        Failure::stop(
-            Reason::LocalState,
-            format!("stdout cannot be written: {error}"),
-        )
-    })
 }

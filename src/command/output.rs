@@ -6,7 +6,7 @@ use super::azcopy_json;
 use crate::clock::Clock;
 use crate::config::{OutputArgs, OutputLevel, OutputType};
 use crate::failure::{Failure, Reason, Result};
-use crate::process::print;
+use crate::process::{is_read, print};
 
 /// Prints as the flags say.
 #[derive(Clone, Debug)]
@@ -31,12 +31,18 @@ impl Output {
         self.level == OutputLevel::Default
     }
 
-    /// One line to stdout.
+    /// One line to stdout. Once its reader has gone, as behind `| head`, lines are lost, and nothing
+    /// fails for that.
     pub(super) fn line(&self, line: &str) -> Result<()> {
         match self.level {
             OutputLevel::Quiet => Ok(()),
             OutputLevel::Default | OutputLevel::Essential => print(line),
         }
+    }
+
+    /// Is there anybody to print for?
+    pub(super) fn is_wanted(&self) -> bool {
+        self.level != OutputLevel::Quiet && is_read()
     }
 
     /// One line of JSON.

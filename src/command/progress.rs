@@ -31,6 +31,8 @@ pub(super) struct Progress {
     line: Option<ProgressBar>,
     samples: VecDeque<(Instant, u64, u64)>,
     log: Option<PathBuf>,
+    /// Where the job's reporter is, if it is a fleet's.
+    reporter: Option<&'static str>,
 }
 
 impl Progress {
@@ -49,6 +51,16 @@ impl Progress {
             line,
             samples: VecDeque::new(),
             log: None,
+            reporter: None,
+        }
+    }
+
+    /// The same for a fleet's job. Its roles know each other by the broker alone, so where its
+    /// reporter listens is left to who reads it.
+    pub(super) fn of_fleet(output: Output) -> Self {
+        Self {
+            reporter: Some("URL"),
+            ..Self::new(output)
         }
     }
 
@@ -129,7 +141,7 @@ impl Progress {
         }
     }
 
-    /// The summary, and where the rest is told.
+    /// The summary, where the rest is told, and what to do next.
     fn text(&self, summary: &Summary) -> String {
         let mut text = report::text(summary);
         let left = summary.objects_failed + summary.objects_skipped + summary.ranges_failed;
@@ -139,6 +151,9 @@ impl Progress {
                 text.push_str(&format!("\n  why      {show} --with-status=All"));
             }
             text.push_str(&format!("\n  log      {}", log.display()));
+        }
+        if let Some(step) = report::next_step(summary, self.reporter) {
+            text.push_str(&format!("\n{step}"));
         }
         text
     }

@@ -70,6 +70,25 @@ pub(super) fn text(summary: &Summary) -> String {
     lines.join("\n")
 }
 
+/// The next step where something failed: in a fleet whose reporter is at `reporter`, or on this
+/// machine. None where nothing can be put back now.
+pub(super) fn next_step(summary: &Summary, reporter: Option<&str>) -> Option<String> {
+    let refused = match summary.status {
+        JobStatus::Cancelled => true,
+        // Of this machine's jobs only one that nobody works on can be retried.
+        JobStatus::Running => reporter.is_none(),
+        _ => false,
+    };
+    if refused || summary.objects_failed + summary.ranges_failed == 0 {
+        return None;
+    }
+    let job = &summary.job_id;
+    let fleet = reporter.map_or(String::new(), |url| format!(" --reporter {url}"));
+    Some(format!(
+        "Try the failed ones again: blobfleet jobs retry {job}{fleet}"
+    ))
+}
+
 /// What is worth saying of the objects that were copied.
 fn remarks(summary: &Summary) -> impl Iterator<Item = String> {
     let counts = [
@@ -95,4 +114,56 @@ fn counted(what: &str, total: u64, reasons: &BTreeMap<String, u64>) -> String {
         format!(" ({})", detail.join(", "))
     };
     format!("  {what:<8} {} objects{detail}", HumanCount(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{CopyOptions, JobEnd, JobId, JobSpec, SourceEndpoint, Totals};
+
+    fn summary(status: JobStatus, failed: u64, ranges_failed: u64) -> Summary {
+        let spec = JobSpec {
+            id: JobId::new("j-1"),
+            source: "s3://b".into(),
+            destination: "http://d/a/c".into(),
+            endpoint: SourceEndpoint::Custom {
+                url: "http://s".into(),
+            },
+            account: "http://d/a".into(),
+            roots: Vec::new(),
+            options: CopyOptions::default(),
+            submitted_at_ms: 0,
+        };
+        let end = JobEnd {
+            job: spec.id.clone(),
+            status,
+            ended_at_ms: 1,
+            totals: Totals {
+                failed,
+                ranges_failed,
+                ..Totals::default()
+            },
+            round: 0,
+        };
+        Summary::of_end(&spec, &end, true)
+    }
+
+    #[test]
+    fn a_retry_is_advised_where_it_would_be_taken() {
+        let here = Some("Try the failed ones again: blobfleet jobs retry j-1");
+        let fleet = Some("Try the failed ones again: blobfleet jobs retry j-1 --reporter http://r");
+        for (status, (failed, ranges), expected) in [
+            (JobStatus::CompletedWithErrors, (1, 0), (here, fleet)),
+            (JobStatus::Failed, (0, 1), (here, fleet)),
+            (JobStatus::Interrupted, (1, 0), (here, fleet)),
+            (JobStatus::Running, (1, 0), (None, fleet)),
+            (JobStatus::Cancelled, (1, 1), (None, None)),
+            (JobStatus::CompletedWithSkipped, (0, 0), (None, None)),
+        ] {
+            let summary = summary(status, failed, ranges);
+            assert_eq!(next_step(&summary, None).as_deref(), expected.0, "{status}");
+            let told = next_step(&summary, Some("http://r"));
+            assert_eq!(told.as_deref(), expected.1, "{status}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clients::{Clients, Login};
 use crate::clock::Clock;
-use crate::config::{Env, SourceArgs};
+use crate::config::{AccessArgs, Env};
 use crate::destination::client::Destination;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
@@ -37,7 +37,7 @@ pub(super) struct Wiring {
 impl Wiring {
     /// Reads the credentials' sources; nothing is asked of the network yet.
     pub(super) fn new(
-        s3: &SourceArgs,
+        s3: &AccessArgs,
         home_region: &str,
         destination: Option<&DestinationUrl>,
         plain_http: bool,

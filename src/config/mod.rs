@@ -21,10 +21,11 @@ use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli, CopyArgs,
-    CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs, ListerCli,
-    LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, RepairJob, ReporterCli,
-    ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs, StatusFilter,
+    AccessArgs, BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli,
+    CopyArgs, CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs,
+    ListerCli, LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, RepairJob,
+    ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs,
+    StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;

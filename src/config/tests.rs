@@ -110,3 +110,57 @@ fn the_endpoint_comes_from_the_flag_before_the_environment() {
     assert_eq!(flag.endpoint(env).as_deref(), Some("http://flag:1"));
     assert_eq!(copy(&[]).s3.endpoint(env).as_deref(), Some("http://s3:1"));
 }
+
+/// The flags of a program, in the order of their names, without those that every program has.
+fn flags<C: CommandFactory>() -> Vec<String> {
+    let common = [
+        "broker",
+        "broker-wait",
+        "help",
+        "listen",
+        "log-level",
+        "version",
+    ];
+    let command = command::<C>(|_| false);
+    let longs = command.get_arguments().filter_map(clap::Arg::get_long);
+    let own = longs.filter(|long| !common.contains(long));
+    let mut flags: Vec<_> = own.map(str::to_owned).collect();
+    flags.sort();
+    flags
+}
+
+/// What a job carries is said to the lister, and how fast it is copied to the copier.
+#[test]
+fn a_role_has_the_flags_that_it_heeds() {
+    let speed = ["cap-mbps", "concurrency", "hold-denied"];
+    let access = ["s3-anonymous", "s3-sse-c-key-file"];
+    let copier = [&speed[..], &["destination"], &access].concat();
+    let mut copier: Vec<_> = copier.iter().map(ToString::to_string).collect();
+    copier.sort();
+    assert_eq!(flags::<CopierCli>(), copier);
+    assert_eq!(flags::<ReporterCli>(), ["adopt", "state"]);
+    let lister = flags::<ListerCli>();
+    let has = |flag: &str| lister.iter().any(|own| own == flag);
+    for flag in ["overwrite", "include-pattern", "metadata", "s3-endpoint"] {
+        assert!(has(flag), "--{flag}");
+    }
+    for flag in access {
+        assert!(has(flag), "--{flag}");
+    }
+    for flag in speed {
+        assert!(!has(flag), "--{flag}");
+    }
+}
+
+#[test]
+fn a_copier_takes_no_flag_of_a_job() {
+    for flag in ["--overwrite=false", "--put-md5", "--s3-endpoint=http://s:1"] {
+        let line = ["copier", "--broker", "amqp://b", flag];
+        let complaint = complaint(&parse::<CopierCli>(line).unwrap_err());
+        let name = flag.split('=').next().unwrap();
+        assert!(
+            complaint.starts_with(&format!("there is no flag {name}")),
+            "{complaint}"
+        );
+    }
+}

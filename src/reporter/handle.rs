@@ -2,11 +2,17 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use super::summary::Summary;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobId;
+
+/// How often it is looked whether the outbox has been sent.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A ledger that several tasks may use, one at a time.
 #[derive(Clone, Debug)]
@@ -35,6 +41,32 @@ impl LedgerHandle {
         })
         .await
         .map_err(|error| Failure::stop(Reason::Internal, format!("the ledger failed: {error}")))
+    }
+
+    /// Waits until what the outbox holds now has been sent; false where that takes longer than
+    /// `patience`, as while the broker is away.
+    ///
+    /// # Errors
+    /// The disk, or see [`LedgerHandle::with`].
+    pub async fn sent(&self, patience: Duration) -> Result<bool> {
+        match self.with(|ledger| ledger.last_outgoing()).await?? {
+            Some(last) => self.sent_up_to(last, patience).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn sent_up_to(&self, last: i64, patience: Duration) -> Result<bool> {
+        let until = Instant::now() + patience;
+        loop {
+            let first = self.with(|ledger| ledger.first_outgoing()).await??;
+            if first.is_none_or(|first| first > last) {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// One job's summary.
@@ -66,5 +98,58 @@ impl LedgerHandle {
             all
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{CopyOptions, JobSpec, Root, Scope, SourceEndpoint};
+
+    fn spec() -> JobSpec {
+        JobSpec {
+            id: JobId::new("j-1"),
+            source: "s3://b".into(),
+            destination: "http://d/a/c".into(),
+            endpoint: SourceEndpoint::Custom {
+                url: "http://s".into(),
+            },
+            account: "http://d/a".into(),
+            roots: vec![Root {
+                bucket: "b".into(),
+                region: "us-east-1".into(),
+                scope: Scope::Prefix {
+                    prefix: String::new(),
+                    top_level_only: false,
+                },
+                container: "c".into(),
+                blob_prefix: String::new(),
+                strip: 0,
+                refused: None,
+            }],
+            options: CopyOptions::default(),
+            submitted_at_ms: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_to_be_sent_is_waited_for_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = LedgerHandle::open(dir.path()).unwrap();
+        assert!(ledger.sent(Duration::ZERO).await.unwrap(), "nothing waits");
+        let submitted = ledger.with(|ledger| ledger.submit(&spec(), 1)).await;
+        submitted.unwrap().unwrap();
+        assert!(!ledger.sent(LOOK).await.unwrap());
+
+        let last = ledger.with(|ledger| {
+            let waiting = ledger.outgoing().unwrap();
+            let seqs: Vec<i64> = waiting.iter().map(|one| one.seq).collect();
+            assert!(ledger.cancel(&JobId::new("j-1"), 2).unwrap());
+            ledger.sent(&seqs).unwrap();
+            *seqs.last().unwrap()
+        });
+        let last = last.await.unwrap();
+        assert!(ledger.sent_up_to(last, Duration::ZERO).await.unwrap());
+        assert!(!ledger.sent(Duration::ZERO).await.unwrap(), "the end waits");
     }
 }

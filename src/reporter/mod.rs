@@ -10,6 +10,7 @@ mod handle;
 mod intake;
 pub mod ledger;
 mod outbox;
+mod parked;
 pub mod serve;
 mod stall;
 pub mod summary;

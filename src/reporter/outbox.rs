@@ -1,7 +1,7 @@
 //! Sends what the ledger's transactions left to be sent.
 
-use super::LedgerHandle;
 use super::ledger::{Ledger, Outgoing, Parcel};
+use super::{LedgerHandle, parked};
 use crate::board;
 use crate::broker::{Broker, Queue};
 use crate::failure::{Remedy, Result};
@@ -68,7 +68,8 @@ async fn reopen(broker: &dyn Broker, job: JobId, round: u32) -> Result<()> {
         job: job.clone(),
         round,
     };
-    board::append(broker, Some(&job), &event).await
+    board::append(broker, Some(&job), &event).await?;
+    parked::clear(broker, &job, round).await
 }
 
 /// The queues of a job that has gone on since stay: its tasks may lie there already. One that goes

@@ -1,5 +1,6 @@
 //! What the programs say of themselves.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use blobfleet::config::{CopierCli, FrontCli, ListerCli, ReporterCli, command};
@@ -143,6 +144,29 @@ fn a_variable_set_to_nothing_is_unset() {
         let without = complaint(program, &arguments, &[]);
         assert!(without.starts_with("missing: "), "{program}: {without}");
         assert_eq!(complaint(program, &arguments, &variables), without);
+    }
+}
+
+/// The roles share one environment: what one of them does not use, it does not look at.
+#[test]
+fn a_variable_of_another_role_is_harmless() {
+    let variables = |command: &clap::Command| -> BTreeSet<String> {
+        let names = command.get_arguments().filter_map(clap::Arg::get_env);
+        names
+            .map(|name| name.to_str().unwrap().to_owned())
+            .collect()
+    };
+    let commands = commands();
+    let all: BTreeSet<_> = commands.iter().flat_map(|(.., it)| variables(it)).collect();
+    let broker = ["--broker", "amqp://127.0.0.1:1", "--broker-wait", "0"];
+    for (program, _, command) in &commands[1..] {
+        let own = variables(command);
+        let foreign = all.difference(&own).cloned();
+        let foreign: Vec<_> = foreign.map(|name| (name, "nonsense")).collect();
+        assert!(foreign.len() > 4, "{program}: {foreign:?}");
+        let without = complaint(program, &broker, &[]);
+        assert!(without.contains("waited 0 s for the broker"), "{without}");
+        assert_eq!(complaint(program, &broker, &foreign), without, "{program}");
     }
 }
 

@@ -55,7 +55,7 @@ impl Fleet {
         let flags = ["--state", state.to_str().unwrap(), "--listen", &address];
         fleet.spawn("reporter", REPORTER, &flags, bridge);
         for name in ["copier-1", "copier-2"] {
-            fleet.spawn(name, COPIER, &["--s3-endpoint", moto.url()], bridge);
+            fleet.spawn(name, COPIER, &[], bridge);
         }
         fleet.spawn("lister-2", LISTER, &["--s3-endpoint", moto.url()], bridge);
         fleet

@@ -173,17 +173,31 @@ impl Invocation {
 
     /// Starts the command.
     pub(crate) fn start(&self) -> Running {
+        self.start_into(Stdio::piped())
+    }
+
+    /// Runs the command to its end; whoever was to read stdout has gone before it begins.
+    pub(crate) async fn run_unread(&self) -> Finished {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        self.start_into(writer.into()).finish().await
+    }
+
+    fn start_into(&self, stdout: Stdio) -> Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_blobfleet"))
             .args(&self.args)
             .env_clear()
             .envs(&self.env)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let stdout = Lines::read(child.stdout.take().unwrap());
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Lines::read(stdout),
+            None => Lines::read(tokio::io::empty()),
+        };
         let stderr = Lines::read(child.stderr.take().unwrap());
         Running {
             child,

@@ -6,9 +6,9 @@ mod report;
 use tokio_util::sync::CancellationToken;
 
 use self::report::{Object, Report};
+use super::output::Output;
 use super::wiring::Wiring;
 use crate::clients::JobClients;
-use crate::config::OutputType;
 use crate::copier::target::{self, Target};
 use crate::failure::{Failure, Remedy, Result};
 use crate::job::{JobId, JobSpec, Relay, Root};
@@ -29,7 +29,7 @@ use crate::submit::Request;
 pub(super) async fn run(
     request: &Request,
     wiring: &Wiring,
-    output: OutputType,
+    output: &Output,
     shutdown: &CancellationToken,
 ) -> Result<u8> {
     let source = wiring.source(&request.source);
@@ -64,7 +64,7 @@ struct DryRun<'a> {
 impl DryRun<'_> {
     async fn root(&mut self, number: u32, root: &Root) -> Result<()> {
         let mut next = Some(KeyRange::default());
-        while let Some(range) = next.take() {
+        while let Some(range) = next.take_if(|_| self.report.is_wanted()) {
             let task = ListTask {
                 job: self.spec.id.clone(),
                 id: 0,

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use indicatif::{BinaryBytes, HumanCount};
 use serde::Serialize;
 
+use crate::command::output::Output;
 use crate::config::OutputType;
 use crate::destination::client::BlobName;
 use crate::destination::url::encode_path;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message::Page;
-use crate::process::print;
 use crate::source::url::{Level, SourceUrl};
 
 /// The report of one dry run.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     spec: &'a JobSpec,
-    output: OutputType,
+    output: &'a Output,
     summary: Summary,
 }
 
@@ -62,7 +62,7 @@ struct Summary {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(spec: &'a JobSpec, output: OutputType) -> Self {
+    pub(super) fn new(spec: &'a JobSpec, output: &'a Output) -> Self {
         let summary = Summary {
             dry_run: true,
             source: spec.source.clone(),
@@ -74,6 +74,11 @@ impl<'a> Report<'a> {
             output,
             summary,
         }
+    }
+
+    /// Is there anybody left to report to?
+    pub(super) fn is_wanted(&self) -> bool {
+        self.output.is_wanted()
     }
 
     /// Counts what a page holds, whatever becomes of it.
@@ -139,9 +144,9 @@ impl<'a> Report<'a> {
     /// Prints the summary; gives the exit code.
     pub(super) fn finish(self) -> Result<u8> {
         let summary = &self.summary;
-        match self.output {
-            OutputType::Text => print(&summary.text())?,
-            OutputType::Json | OutputType::AzcopyJson => print(&json(summary)?)?,
+        match self.output.kind {
+            OutputType::Text => self.output.line(&summary.text())?,
+            OutputType::Json | OutputType::AzcopyJson => self.output.json(summary)?,
         }
         Ok(u8::from(summary.ranges_failed > 0))
     }
@@ -190,9 +195,9 @@ impl<'a> Report<'a> {
     }
 
     fn print(&self, line: &Line<'_>) -> Result<()> {
-        match self.output {
-            OutputType::Text => print(&line.text()),
-            OutputType::Json | OutputType::AzcopyJson => print(&json(line)?),
+        match self.output.kind {
+            OutputType::Text => self.output.line(&line.text()),
+            OutputType::Json | OutputType::AzcopyJson => self.output.json(line),
         }
     }
 }
@@ -252,9 +257,4 @@ fn reasons(by_reason: &BTreeMap<String, u64>) -> String {
     } else {
         format!(" ({})", each.join(", "))
     }
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Failure::stop(Reason::Internal, format!("dry run: {error}")))
 }

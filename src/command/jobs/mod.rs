@@ -73,10 +73,16 @@ fn told(output: &Output, summary: &Summary) -> Result<()> {
 }
 
 /// A lister ends once its job is listed, and nobody else would say that one is missing.
-fn say_who_lists(job: &JobId) {
+fn say_who_lists(job: &JobId, told: bool) {
     say(&format!(
         "job {job}: it goes on while a lister runs; start one, without a source, where none does"
     ));
+    if !told {
+        say(&format!(
+            "job {job}: the fleet has not heard of it yet, for instance because the broker is away; \
+             a lister that is started before it has takes the job as it was"
+        ));
+    }
 }
 
 /// Where the jobs are.

@@ -24,6 +24,14 @@ pub(super) enum From {
 }
 
 impl Records {
+    /// The address of the reporter that is asked, if one is.
+    pub(super) fn reporter(&self) -> Option<String> {
+        match &self.from {
+            From::Here(_) => None,
+            From::Fleet(reporter) => Some(reporter.address()),
+        }
+    }
+
     /// Objects that ended so.
     pub(super) async fn objects(
         &self,

@@ -17,6 +17,10 @@ use crate::reporter::summary::Summary;
 /// How long the reporter may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where else a job may be that the fleet does not have.
+const ELSEWHERE: &str = "blobfleet jobs list --reporter URL shows the fleet's; without --reporter \
+                         those of this machine are asked for";
+
 /// The reporter.
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -71,6 +75,12 @@ impl Remote {
         })
     }
 
+    /// Its address, as `--reporter` takes it; a password is left out.
+    pub(super) fn address(&self) -> String {
+        let origin = self.base.origin().ascii_serialization();
+        format!("{origin}{}", self.base.path().trim_end_matches('/'))
+    }
+
     /// All jobs, newest first.
     pub(super) async fn jobs(&self) -> Result<Vec<Summary>> {
         let answer: Jobs = self.ask(Method::GET, "api/jobs", &[]).await?;
@@ -80,7 +90,7 @@ impl Remote {
     /// The one job whose id is or begins with `text`.
     pub(super) async fn find(&self, text: &str) -> Result<Summary> {
         let mut jobs = self.jobs().await?;
-        let at = pick(jobs.iter().map(|job| &job.job_id), text)?;
+        let at = pick(jobs.iter().map(|job| &job.job_id), text, ELSEWHERE)?;
         Ok(jobs.swap_remove(at))
     }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(command: &RepairJob, output: &Output, clock: &Clock) -> 
     };
     say_what(&answer.summary.job_id, answer.put_back);
     if command.jobs.reporter.is_some() {
-        say_who_lists(&answer.summary.job_id);
+        say_who_lists(&answer.summary.job_id, answer.told);
     }
     match output.kind {
         OutputType::Json => output.json(&answer)?,
@@ -54,7 +54,11 @@ async fn here(job: AtRest, now_ms: i64) -> Result<Answer<Repaired>> {
     match (repaired, summary) {
         (Some(put_back), Some(mut summary)) => {
             summary.status = JobStatus::Interrupted;
-            Ok(Answer { summary, put_back })
+            Ok(Answer {
+                summary,
+                put_back,
+                told: false,
+            })
         }
         _ => Err(super::show::not_begun(id.as_str())),
     }

@@ -162,7 +162,7 @@ async fn wiring(command: &ResumeJob, spec: &JobSpec, env: Env) -> Result<Wiring>
     let plain = spec.endpoint.is_plain_http() && destination.account_url().starts_with("http:");
     let home = spec.roots.first().map(|root| root.region.as_str());
     let home = home.filter(|region| !region.is_empty()).unwrap_or(AWS_HOME);
-    let wiring = Wiring::new(&command.s3(), home, Some(&destination), plain, env)?;
+    let wiring = Wiring::new(&command.access(), home, Some(&destination), plain, env)?;
     wiring.check_destination(&destination).await?;
     Ok(wiring)
 }

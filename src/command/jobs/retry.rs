@@ -30,7 +30,7 @@ pub(super) async fn run(
             let answer = reporter.retry(job.job_id.as_str()).await?;
             say_what(&job.job_id, answer.put_back);
             if answer.put_back.objects + answer.put_back.ranges > 0 {
-                say_who_lists(&job.job_id);
+                say_who_lists(&job.job_id, answer.told);
             }
             match output.kind {
                 OutputType::Json => output.json(&answer)?,

@@ -22,6 +22,9 @@ pub(super) async fn run(command: &ShowJob, output: &Output, clock: &Clock) -> Re
         (OutputType::AzcopyJson, Some(wanted)) => shown.azcopys_transfers(wanted).await?,
         (OutputType::Text, wanted) => {
             output.line(&report::text(&summary))?;
+            let reporter = shown.records.reporter();
+            let step = report::next_step(&summary, reporter.as_deref());
+            step.map_or(Ok(()), |step| output.line(&step))?;
             shown.lines(wanted.unwrap_or(ShownObjects::Failed)).await?;
         }
         (OutputType::Json, wanted) => {
@@ -91,7 +94,7 @@ impl Shown<'_> {
                 for line in &lines {
                     self.line(kind.as_str(), line, object_text)?;
                 }
-                after = next;
+                after = next.filter(|_| self.output.is_wanted());
                 if after.is_none() {
                     break;
                 }
@@ -110,7 +113,7 @@ impl Shown<'_> {
             for line in &lines {
                 self.line("not_listed", line, range_text)?;
             }
-            after = next;
+            after = next.filter(|_| self.output.is_wanted());
             if after.is_none() {
                 return Ok(());
             }
@@ -156,7 +159,7 @@ impl Shown<'_> {
                 if first.is_empty() {
                     first = page;
                 }
-                after = next;
+                after = next.filter(|_| self.output.is_wanted());
                 if after.is_none() {
                     break;
                 }

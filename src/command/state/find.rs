@@ -59,14 +59,20 @@ pub(in crate::command) fn all(state: &Path) -> Result<Vec<FoundJob>> {
 /// The one job whose id is or begins with `text`.
 pub(in crate::command) fn find(state: &Path, text: &str) -> Result<FoundJob> {
     let mut all = all(state)?;
-    let at = pick(all.iter().map(|job| &job.id), text)?;
+    let at = pick(all.iter().map(|job| &job.id), text, HERE)?;
     Ok(all.swap_remove(at))
 }
 
-/// The place of the one id that is or begins with `text`.
+/// Where else a job may be that is not on this machine.
+const HERE: &str = "blobfleet jobs list shows those of this machine; with --reporter URL a fleet's \
+                    are asked for";
+
+/// The place of the one id that is or begins with `text`. `elsewhere` is said where there is none:
+/// how to see the jobs that were looked at, and where others may be.
 pub(in crate::command) fn pick<'a>(
     ids: impl Iterator<Item = &'a JobId>,
     text: &str,
+    elsewhere: &str,
 ) -> Result<usize> {
     let ids: Vec<&str> = ids.map(JobId::as_str).collect();
     if let Some(at) = ids.iter().position(|id| *id == text) {
@@ -75,7 +81,7 @@ pub(in crate::command) fn pick<'a>(
     let begun = |id: &&str| !text.is_empty() && id.starts_with(text);
     let mut matches = ids.iter().enumerate().filter(|(_, id)| begun(id));
     match (matches.next(), matches.count()) {
-        (None, _) => Err(unknown(text)),
+        (None, _) => Err(unknown(text, elsewhere)),
         (Some((at, _)), 0) => Ok(at),
         (Some(_), more) => Err(Failure::stop(
             Reason::LocalState,
@@ -84,12 +90,14 @@ pub(in crate::command) fn pick<'a>(
     }
 }
 
-/// No such job.
-pub(super) fn unknown(text: &str) -> Failure {
-    Failure::stop(
-        Reason::LocalState,
-        format!("there is no job {text}: blobfleet jobs list shows those there are"),
-    )
+/// A job that has gone since it was found.
+pub(super) fn gone(job: &JobId) -> Failure {
+    unknown(job.as_str(), HERE)
+}
+
+fn unknown(text: &str, elsewhere: &str) -> Failure {
+    let why = format!("there is no job {text}: {elsewhere}");
+    Failure::stop(Reason::LocalState, why)
 }
 
 /// The highest run of a job; 0 where there is none.
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn an_id_is_found_by_its_beginning_if_it_is_the_only_one() {
         let ids = ["ab12-1", "ab12-10", "cd34-1"].map(JobId::new);
-        let pick = |text| pick(ids.iter(), text).map_err(|failure| failure.message);
+        let pick = |text| pick(ids.iter(), text, HERE).map_err(|failure| failure.message);
         assert_eq!(pick("cd"), Ok(2));
         assert_eq!(
             pick("ab12-1"),

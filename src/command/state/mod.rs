@@ -68,7 +68,7 @@ impl JobFolder {
             return Ok(None);
         };
         if !found.path.is_dir() {
-            return Err(find::unknown(found.id.as_str()));
+            return Err(find::gone(&found.id));
         }
         Ok(Some(Self {
             run: found.run,

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CarryArgs, SelectArgs, SpeedArgs};
+use super::{CarryArgs, SelectArgs};
 use crate::job::{InvalidNames, Overwrite, Relay};
 
-/// How objects are copied.
+/// How objects are copied: what a job carries to all who work on it.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct CopyArgs {
@@ -43,9 +43,6 @@ pub struct CopyArgs {
         value_name = "WHEN"
     )]
     pub relay: Relay,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group; its flags are documented")]
-    pub speed: SpeedArgs,
     /// Make sure of a blob's length where digests and versions prove nothing.
     #[arg(long, default_value = "true")]
     pub check_length: bool,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use super::{JobLogArgs, LogArgs, OutputArgs, SourceArgs, SpeedArgs, StateArgs};
+use super::{AccessArgs, JobLogArgs, LogArgs, OutputArgs, SpeedArgs, StateArgs};
 use crate::job::JobStatus;
 
 /// What to do with jobs.
@@ -126,10 +126,8 @@ pub struct ResumeJob {
 
 impl ResumeJob {
     /// What of the source's flags is no part of the job.
-    pub fn s3(&self) -> SourceArgs {
-        SourceArgs {
-            s3_endpoint: None,
-            s3_region: None,
+    pub fn access(&self) -> AccessArgs {
+        AccessArgs {
             s3_anonymous: self.s3_anonymous,
             s3_sse_c_key_file: self.s3_sse_c_key_file.clone(),
         }

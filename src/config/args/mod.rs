@@ -24,8 +24,8 @@ pub use jobs::{
 };
 pub use select::SelectArgs;
 pub use shared::{
-    BrokerArgs, JobLogArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs, SpeedArgs,
-    StateArgs,
+    AccessArgs, BrokerArgs, JobLogArgs, LogArgs, OutputArgs, OutputLevel, OutputType, SourceArgs,
+    SpeedArgs, StateArgs,
 };
 
 use crate::process::{Audience, LogLevel};
@@ -87,6 +87,9 @@ pub struct CopyCommand {
     pub copy: CopyArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub speed: SpeedArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub s3: SourceArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
@@ -145,10 +148,10 @@ pub struct CopierCli {
     pub destination: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
-    pub copy: CopyArgs,
+    pub speed: SpeedArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
-    pub s3: SourceArgs,
+    pub access: AccessArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub broker: BrokerArgs,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
-/// Where S3 is, and as whom it is asked.
+/// Where S3 is, for whoever submits a job: the job says it to all others.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
@@ -16,6 +16,15 @@ pub struct SourceArgs {
     /// Only buckets of this region.
     #[arg(long, value_name = "REGION")]
     pub s3_region: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group; its flags are documented")]
+    pub access: AccessArgs,
+}
+
+/// As whom S3 is asked; no part of a job.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct AccessArgs {
     /// Ask without credentials, for public buckets.
     #[arg(long)]
     pub s3_anonymous: bool,

@@ -63,6 +63,27 @@ impl Ledger {
         .map_err(|failure| named(&self.path, failure))
     }
 
+    /// The place of the last parcel that is not confirmed yet; none where all are.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn last_outgoing(&self) -> Result<Option<i64>> {
+        self.seq("SELECT MAX(seq) FROM outbox")
+    }
+
+    /// The place of the first of them.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn first_outgoing(&self) -> Result<Option<i64>> {
+        self.seq("SELECT MIN(seq) FROM outbox")
+    }
+
+    fn seq(&self, sql: &str) -> Result<Option<i64>> {
+        let seq = self.db.query_row(sql, [], |row| row.get(0));
+        seq.map_err(|error| named(&self.path, failed(error)))
+    }
+
     /// Forgets parcels that are confirmed.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, error, unknown};
+use super::{Shared, TELL, error, unknown};
 use crate::failure::Result;
 use crate::job::{JobId, JobStatus};
 use crate::reporter::LedgerHandle;
@@ -21,6 +21,9 @@ pub struct Answer<T> {
     pub summary: Summary,
     /// What was put back, and what could not be.
     pub put_back: T,
+    /// Whoever reads the job log from now on sees it there. Versions before did not say.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// What a job's status says against it; none where nothing does.
@@ -35,8 +38,9 @@ pub fn refuses_retry(status: JobStatus) -> Option<String> {
     })
 }
 
-/// Puts back what failed. That is durable when this answers; the fleet hears of it within a second
-/// or so.
+/// Puts back what failed. That is durable when this answers, and in the job log, unless `told` says
+/// otherwise: a lister that is started then joins the new round and does not take the end before it
+/// for the job's.
 pub(super) async fn retry(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
     let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
     let work = move |ledger: &mut Ledger| ledger.retry(&job, now_ms);
@@ -87,8 +91,17 @@ async fn answer<T: Serialize + Send + 'static>(
             return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message);
         }
     };
+    let told = match ledger.sent(TELL).await {
+        Ok(told) => told,
+        Err(failure) => return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
+    };
     match ledger.summary(job, now_ms).await {
-        Ok(Some(summary)) => Json(Answer { summary, put_back }).into_response(),
+        Ok(Some(summary)) => Json(Answer {
+            summary,
+            put_back,
+            told,
+        })
+        .into_response(),
         Ok(None) => unknown(),
         Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
     }

@@ -11,6 +11,8 @@
 
 mod again;
 
+use std::time::Duration;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +29,10 @@ use super::summary::Summary;
 use crate::clock::Clock;
 use crate::failure::Result;
 use crate::job::{JobId, JobStatus};
+
+/// How long telling the fleet of a change may take before whoever asked for it is answered; less
+/// than clients wait.
+const TELL: Duration = Duration::from_secs(20);
 
 const KINDS: &str = "status is failed or skipped";
 
@@ -153,8 +159,8 @@ fn paged<T: Serialize>(name: &str, page: Result<Option<Result<LinePage<T>>>>) ->
     }
 }
 
-/// Ends a running job. The end is durable when this answers; the fleet hears of it by the job log
-/// within a second or so. Cancelling again changes nothing.
+/// Ends a running job. The end is durable when this answers, and in the job log, unless the broker is
+/// away. Cancelling again changes nothing.
 async fn cancel(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
     let now_ms = clock.unix_ms();
     let job = JobId::new(&id);
@@ -170,6 +176,9 @@ async fn cancel(State((ledger, clock)): Shared, Path(id): Path<String>) -> Respo
     };
     if ended {
         tracing::info!(job.id = %job, "job cancelled");
+    }
+    if let Err(failure) = ledger.sent(TELL).await {
+        return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message);
     }
     match ledger.summary(job, now_ms).await {
         Ok(Some(summary)) if summary.status != JobStatus::Cancelled => {

@@ -186,4 +186,15 @@ async fn that_are_truncated_are_an_object_and_a_range_that_failed() {
         found,
         [(&*copies, &object), ("list", &range), ("outcome", &nobodys)]
     );
+    broker.close().await.unwrap();
+    drop(broker);
+
+    let retry = format!("blobfleet jobs retry {} --output-type json", job.id);
+    let done = job.world.run_in(&retry, &[], job.home.path()).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.totals(), [OBJECTS, OBJECTS, 0, 0], "{done:?}");
+    job.assert_arrived(OBJECTS);
+    let left = job.broker().parked(9).await.unwrap();
+    let left: Vec<_> = left.iter().map(|one| &*one.queue).collect();
+    assert_eq!(left, ["outcome"], "a report is not what a retry puts back");
 }

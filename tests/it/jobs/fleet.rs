@@ -221,9 +221,27 @@ async fn a_fleets_jobs_are_listed_and_shown() {
         (&"skipped".into(), &"folder/".into())
     );
 
+    next_steps(&fleet, id).await;
     pages(&fleet, id).await;
     refusals(&fleet, id).await;
     drop((copier, reporter));
+}
+
+/// People are told how to try again what failed.
+async fn next_steps(fleet: &Fleet, id: &str) {
+    let again = format!("\nTry the failed ones again: blobfleet jobs retry {id} --reporter");
+    let text = SUBMIT.replace("json", "text");
+    let ended = fleet.run(&format!("{text} --wait")).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stdout.ends_with(&format!("{again} URL\n")),
+        "{ended:?}"
+    );
+    let reporter = &fleet.reporter;
+    let line = format!("blobfleet jobs show {id} --reporter {reporter}");
+    let shown = fleet.run(&line).await;
+    let again = format!("{again} {reporter}\n");
+    assert!(shown.stdout.contains(&again), "{again}: {shown:?}");
 }
 
 /// The API's pages, and what it says to questions it does not understand.
@@ -270,7 +288,7 @@ async fn refusals(fleet: &Fleet, id: &str) {
         let (code, part) = match command {
             "resume" => (2, "go on by themselves"),
             "remove" | "clean" => (2, "stay in its reporter's ledger"),
-            _ => (1, "there is no job xyz"),
+            _ => (1, "there is no job xyz: blobfleet jobs list --reporter URL"),
         };
         assert_eq!(refused.code, Some(code), "{refused:?}");
         assert!(refused.error().contains(part), "{refused:?}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use blobfleet::board;
 use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
 use blobfleet::broker::{Broker, Queue};
 use blobfleet::job::JobId;
@@ -137,6 +138,14 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
     let now = retried.summary();
     assert_eq!(now["objects_failed"], 0, "{now}");
     assert_eq!(now["objects_listed"], 303 - failed, "{now}");
+    assert_eq!(now["told"], true, "{now}");
+    let log = board::read(&*broker).await.unwrap();
+    let known = log.get(&JobId::new(&id)).unwrap();
+    assert_eq!(known.round, 1, "the fleet has heard of it: {known:?}");
+    // Whoever waits for the job waits for the end of this round.
+    let waited = fleet.run(&format!("{SUBMIT} --wait")).await;
+    assert_eq!(waited.code, Some(0), "{waited:?}");
+    assert_eq!(waited.totals(), [303, 303, 0, 0], "{waited:?}");
     let last = ended(&fleet).await;
 
     assert_eq!(last["bytes_listed"], first["bytes_listed"]);

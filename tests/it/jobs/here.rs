@@ -78,6 +78,8 @@ async fn every_object_that_did_not_arrive_is_shown_with_its_reason() {
     assert!(text.starts_with(&format!("Job {id}: CompletedWithErrorsAndSkipped\n")));
     let failed = "\nfailed     mixed-a/\"line\\nbreak/.\" (5 B) name_rejected: ";
     assert!(text.contains(failed), "{text}");
+    let again = format!("\nTry the failed ones again: blobfleet jobs retry {id}\n");
+    assert!(text.contains(&again), "{text}");
     let skipped = "\nskipped    mixed-b/folder/ (0 B) folder_marker\n";
     assert!(text.contains(skipped), "{text}");
 }
@@ -181,7 +183,8 @@ async fn a_job_that_is_not_there_or_not_meant_is_named() {
     let identity = id.strip_suffix("-1").unwrap();
     for command in ["show", "resume", "cancel", "remove"] {
         let unknown = jobs(&world, &[command, "xyz"]).await;
-        assert_refused(&unknown, 1, &["there is no job xyz", "jobs list"]);
+        let parts = ["there is no job xyz", "jobs list", "with --reporter URL"];
+        assert_refused(&unknown, 1, &parts);
         let outside = jobs(&world, &[command, "../jobs"]).await;
         assert_refused(&outside, 1, &["there is no job ../jobs"]);
         let two = jobs(&world, &[command, identity]).await;

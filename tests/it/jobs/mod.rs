@@ -9,6 +9,7 @@ mod log;
 mod repair;
 mod resume;
 mod retry;
+mod unread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

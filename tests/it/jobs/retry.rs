@@ -48,6 +48,24 @@ fn assert_totals(done: &Finished, copied: u64, failed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_failed_names_the_next_step() {
+    let world = world("some", 8).await;
+    refuse(&world);
+    let copy = world.copy("s3://some", "some");
+    let done = copy.args(["--output-type", "text"]).run().await;
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    let listed = lines(&jobs(&world, &["list"]).await);
+    let id = listed[0]["job_id"].as_str().unwrap();
+    let step = format!("\nTry the failed ones again: blobfleet jobs retry {id}\n");
+    assert!(done.stdout.ends_with(&step), "{done:?}");
+
+    world.cloud.clear_hook();
+    let done = jobs(&world, &["retry", id, "--output-type", "text"]).await;
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    assert!(!done.stdout.contains("Try the failed"), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_is_copied_once_its_cause_is_gone() {
     let world = world("some", OBJECTS).await;
     let done = failed(&world).await;

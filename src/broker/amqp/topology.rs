@@ -86,27 +86,43 @@ impl Topology {
             .await
     }
 
+    /// Declares a job's queues, its delay queues among them: what is there can be counted without
+    /// a channel being closed, and an error logged by RabbitMQ, for each that is not.
     pub(super) async fn declare_job(&self, link: &Link, job: &JobId) -> Result<()> {
         let again = Queue::Again(job.clone());
-        // Another process may have removed them with an earlier end of the job.
-        for name in self.again(job)? {
+        let queues = [again.clone(), Queue::Copy(job.clone())];
+        let any_new = self.declare_each(link, &queues).await?;
+        for seconds in WAITS {
+            let (name, _) = self.wait_queue(&again, Duration::from_secs(seconds))?;
+            // Another process may have removed it with an earlier end of the job.
             self.forget(&name);
+            declare(link, &name, self.waiting(&again, seconds)?).await?;
         }
-        self.declare_all(link, &[again, Queue::Copy(job.clone())])
-            .await
+        self.settled(any_new).await;
+        Ok(())
     }
 
     async fn declare_all(&self, link: &Link, queues: &[Queue]) -> Result<()> {
+        let any_new = self.declare_each(link, queues).await?;
+        self.settled(any_new).await;
+        Ok(())
+    }
+
+    /// Declares them and tells whether any was not there before.
+    async fn declare_each(&self, link: &Link, queues: &[Queue]) -> Result<bool> {
         let mut any_new = false;
         for queue in queues {
             let name = self.name(queue)?;
             any_new |= !exists(link, &name).await?;
             declare(link, &name, self.arguments(queue)?).await?;
         }
+        Ok(any_new)
+    }
+
+    async fn settled(&self, any_new: bool) {
         if any_new {
             sleep(self.settle).await;
         }
-        Ok(())
     }
 
     /// Sees to it that the delay queue exists and gives its name.
@@ -126,11 +142,7 @@ impl Topology {
         let home = self.name(target)?;
         // A delay queue whose home is gone would keep its messages for ever.
         passive(link, &home).await?;
-        let mut table = quorum();
-        let milliseconds = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-        table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
-        dead_letter_to(&mut table, &home);
-        declare(link, &name, table).await?;
+        declare(link, &name, self.waiting(target, seconds)?).await?;
         match passive(link, &home).await {
             Err(failure) if failure.remedy == Remedy::GiveUp => {
                 let channel = link.channel().await?;
@@ -170,6 +182,15 @@ impl Topology {
             delete(link, &channel, &name).await?;
         }
         Ok(())
+    }
+
+    /// Arguments of a delay queue.
+    fn waiting(&self, target: &Queue, seconds: u64) -> Result<FieldTable> {
+        let mut table = quorum();
+        let milliseconds = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+        table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
+        dead_letter_to(&mut table, &self.name(target)?);
+        Ok(table)
     }
 
     fn arguments(&self, queue: &Queue) -> Result<FieldTable> {

@@ -200,7 +200,10 @@ async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Re
         },
         attempts: headers.attempt + 1,
     };
-    shared.outcomes.publish(outcome).await?;
+    match shared.outcomes.publish(outcome).await {
+        Err(failure) if failure.remedy == Remedy::Retry => return settled(Err(failure)),
+        published => published?,
+    }
     settled(delivery.park(&failure.message).await)
 }
 

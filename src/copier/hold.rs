@@ -18,6 +18,10 @@ const WARNED: u32 = 5;
 const BETWEEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// Objects come back after this part of the time their bucket has been held.
 const LEISURE: u32 = 4;
+/// But after this time at the latest: a job that nothing is heard of for long looks lost.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Denials so long ago are no part of a row any more.
+const LONG_AGO: Duration = Duration::from_secs(3600);
 
 /// What to do with an object of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ enum Verdict {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     denied: u32,
+    /// When it last denied an object.
+    last: Option<Instant>,
     /// Of these, the objects that failed and were to be logged.
     told: u32,
     held: Option<Held>,
@@ -64,7 +70,7 @@ impl Held {
     /// the longer, as each time costs the broker something.
     fn wait(&self, now: Instant) -> Duration {
         let until_next = self.next.saturating_duration_since(now);
-        until_next.max((now - self.since) / LEISURE)
+        until_next.max(((now - self.since) / LEISURE).min(LONGEST))
     }
 }
 
@@ -89,6 +95,13 @@ impl Bucket {
             (self.held, self.given_up) = (None, true);
             return Verdict::Fails;
         }
+        if self.last.is_some_and(|last| now - last > LONG_AGO) {
+            *self = Self {
+                recovered: self.recovered,
+                ..Self::default()
+            };
+        }
+        self.last = Some(now);
         self.denied = self.denied.saturating_add(1);
         if self.given_up || self.denied < IN_A_ROW || patience.is_zero() {
             return Verdict::Fails;
@@ -260,6 +273,28 @@ mod tests {
             assert_eq!(bucket.admit(late), Admission::Go);
             assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
         }
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten() {
+        let start = Instant::now();
+        let mut bucket = denied_all(start);
+        let late = start + PATIENCE;
+        assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
+        assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
+        assert!(bucket.given_up);
+        let much_later = late + LONG_AGO + Duration::from_secs(1);
+        assert_eq!(bucket.denied(much_later, PATIENCE), Verdict::Fails);
+        assert_eq!((bucket.denied, bucket.given_up), (1, false));
+    }
+
+    #[test]
+    fn nothing_is_put_back_for_long() {
+        let start = Instant::now();
+        let mut bucket = denied_all(start);
+        let late = start + Duration::from_secs(5 * 3600);
+        assert_eq!(bucket.admit(late), Admission::Go);
+        assert_eq!(bucket.admit(late), Admission::Wait(LONGEST));
     }
 
     #[test]

@@ -89,6 +89,8 @@ struct Shared {
     /// Memory for relayed content, in MiB.
     relay_memory: Arc<Semaphore>,
     outcomes: Outcomes,
+    /// The job has objects in several buckets.
+    several: bool,
     /// One job's deliveries that are not settled yet.
     unsettled: TaskTracker,
     shutdown: CancellationToken,
@@ -108,6 +110,7 @@ impl Copier {
             planned: Arc::new(Semaphore::new(seat::PLANNED)),
             relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,
+            several: false,
             unsettled: TaskTracker::new(),
             shutdown: shutdown.child_token(),
             copier: self,
@@ -130,6 +133,7 @@ async fn supervise(shared: &Shared) -> Result<()> {
     let result = loop {
         for (job, stop) in news(&board, &mut known, &shared.shutdown) {
             let shared = Shared {
+                several: seat::has_several(&job.spec),
                 unsettled: TaskTracker::new(),
                 ..shared.clone()
             };

@@ -94,6 +94,7 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
         planned: Arc::new(Semaphore::new(seat::PLANNED)),
         relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
         outcomes: Outcomes::start(copier.broker.clone()).0,
+        several: false,
         unsettled: TaskTracker::new(),
         shutdown: CancellationToken::new(),
         copier,
@@ -235,12 +236,13 @@ async fn after_a_minute_without_room_for_its_blocks() {
 
 /// The bucket's line is known to take two minutes.
 async fn behind_a_long_line(buckets: &[&str]) -> Duration {
-    let (shared, mut spec, _folder) = copier(1);
+    let (mut shared, mut spec, _folder) = copier(1);
     let roots = buckets.iter().map(|bucket| Root {
         bucket: (*bucket).into(),
         ..spec.roots[0].clone()
     });
     spec.roots = roots.collect();
+    shared.several = seat::has_several(&spec);
     let limit = shared.limits.source("b", "eu-west-1");
     let _place = limit.permit().await.unwrap();
     let waiting = tokio::spawn(async move { limit.permit().await.map(drop) });

@@ -4,6 +4,7 @@
 //! large one has not: its blocks ask for one place each, so that small objects keep flowing beside
 //! it; what large objects have in memory is bounded by the blocks they plan.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Lane {
             source: shared.limits.source(&root.bucket, &root.region),
             destination: shared.limits.destination(&spec.account),
             line: line(&shared.limits, spec, root),
-            others: spec.roots.iter().any(|other| other.bucket != root.bucket),
+            others: shared.several,
             seated: task.object.size <= spec.options.put_blob_size,
             timed: task.object.size <= ALIKE,
         }
@@ -61,7 +62,7 @@ impl Lane {
         let (_turn, source) = self.source.permit_in_turn(self.line.small()).await?;
         let room = self.destination.room(&self.line);
         let ((), destination) = self.destination.permit_in_turn(room).await?;
-        Ok((source, destination, self.line.enter()))
+        Ok((self.line.enter(), source, destination))
     }
 
     /// The same for a block.
@@ -70,7 +71,7 @@ impl Lane {
         let source = self.source.permit_block().await?;
         self.destination.room(&self.line).await;
         let destination = self.destination.permit_block().await?;
-        Ok((source, destination, self.line.enter()))
+        Ok((self.line.enter(), source, destination))
     }
 
     /// Tells the limits how a request ended that began at `started`.
@@ -111,19 +112,31 @@ impl Lane {
     }
 }
 
-/// Makes it known which buckets there are, before the objects of the first take their places.
-pub(super) fn expect(limits: &Limits, spec: &JobSpec) {
-    for root in &spec.roots {
-        line(limits, spec, root);
-    }
+/// Has the job objects in several buckets?
+pub(super) fn has_several(spec: &JobSpec) -> bool {
+    let mut buckets = spec.roots.iter().map(|root| &root.bucket);
+    let first = buckets.next();
+    buckets.any(|other| Some(other) != first)
+}
+
+/// The lines of all the job's buckets, which are there as long as the job: no bucket's objects take
+/// the last places before another's come.
+pub(super) fn lines(limits: &Limits, spec: &JobSpec) -> Vec<Arc<Line>> {
+    let roots = spec.roots.iter();
+    let buckets: HashMap<_, _> = roots
+        .map(|root| ((&root.bucket, &root.region), root))
+        .collect();
+    let roots = buckets.into_values();
+    roots.map(|root| line(limits, spec, root)).collect()
 }
 
 fn line(limits: &Limits, spec: &JobSpec, root: &Root) -> Arc<Line> {
     limits.line(&root.bucket, &root.region, &spec.account)
 }
 
-/// A place for one request; given back when dropped.
-pub(super) type Place = (Permit, Permit, InFlight);
+/// A place for one request; given back when dropped: its line has it no more before anybody hears
+/// that it is free.
+pub(super) type Place = (InFlight, Permit, Permit);
 
 /// What an object holds while it is worked on.
 #[derive(Debug)]

@@ -18,12 +18,16 @@ use crate::process::DRAIN;
 /// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
     let (broker, most) = (&shared.copier.broker, shared.copier.speed.concurrency);
-    broker.declare_job(&spec.id).await?;
+    tokio::select! {
+        // Not beyond the job's end: who ended it has removed its queues.
+        () = stop.cancelled() => return Ok(()),
+        declared = broker.declare_job(&spec.id) => declared?,
+    }
     let (again, first) = (Queue::Again(spec.id.clone()), Queue::Copy(spec.id.clone()));
     let mut again = Intake::open(broker.clone(), again, most).await?;
     let mut first = Intake::open(broker.clone(), first, most).await?;
     let limit = shared.limits.destination(&spec.account);
-    seat::expect(&shared.limits, &spec);
+    let _lines = seat::lines(&shared.limits, &spec);
     let mut working: JoinSet<Result<()>> = JoinSet::new();
     let result = loop {
         let taken = tokio::select! {

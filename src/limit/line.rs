@@ -20,12 +20,18 @@ pub struct Line {
     small: Mutex<()>,
     blocks: Mutex<()>,
     in_flight: AtomicUsize,
-    /// Lines there are, and were, to this account.
+    /// Lines there are to this account.
     lines: Arc<AtomicUsize>,
 }
 
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Line {
-    /// One more line to an account.
+    /// One more line to an account, as long as it is held.
     pub(super) fn new(lines: Arc<AtomicUsize>) -> Arc<Self> {
         lines.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
@@ -111,5 +117,12 @@ mod tests {
         let _places: Vec<_> = (0..4).map(|_| two[0].enter()).collect();
         assert!(two[1].may_take(4, 4));
         assert!(!two[0].may_take(8, 7));
+    }
+
+    #[test]
+    fn a_line_that_is_left_is_no_line() {
+        let mut two = lines(2);
+        two.pop();
+        assert_eq!(taken(16, &two), [16]);
     }
 }

@@ -12,7 +12,7 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use gate::{Limit, Permit};
 pub use line::{InFlight, Line};
@@ -33,7 +33,7 @@ pub struct Limits {
 #[derive(Debug, Default)]
 struct Account {
     count: Arc<AtomicUsize>,
-    lines: HashMap<String, Arc<Line>>,
+    lines: HashMap<String, Weak<Line>>,
 }
 
 impl Limits {
@@ -57,13 +57,18 @@ impl Limits {
         self.of("source", format!("{region}/{bucket}"))
     }
 
-    /// The line of those who copy from that bucket into that account.
+    /// The line of those who copy from that bucket into that account; it ends with its last user.
     pub fn line(&self, bucket: &str, region: &str, account: &str) -> Arc<Line> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let account = accounts.entry(account.to_owned()).or_default();
-        let count = &account.count;
-        let line = account.lines.entry(format!("{region}/{bucket}"));
-        line.or_insert_with(|| Line::new(count.clone())).clone()
+        let name = format!("{region}/{bucket}");
+        if let Some(line) = account.lines.get(&name).and_then(Weak::upgrade) {
+            return line;
+        }
+        let line = Line::new(account.count.clone());
+        account.lines.retain(|_, line| line.strong_count() > 0);
+        account.lines.insert(name, Arc::downgrade(&line));
+        line
     }
 
     fn of(&self, side: &'static str, name: String) -> Limit {

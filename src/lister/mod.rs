@@ -34,7 +34,7 @@ const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
 /// How long it is put aside where the log has not told of it by then.
 const UNKNOWN_ROUND_WAIT: Duration = Duration::from_secs(5);
 /// How long one whose job has no room for more copy tasks goes back.
-const NO_ROOM_WAIT: Duration = Duration::from_secs(2);
+const NO_ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// Everything a lister works with.
 #[derive(Clone, Debug)]
@@ -115,7 +115,8 @@ impl Lister {
                 return settled(delivery.again(message, UNKNOWN_ROUND_WAIT).await);
             }
         }
-        let listed = match room.wait(&task.job, shutdown).await {
+        let alone = self.board.jobs().running().nth(1).is_none();
+        let listed = match room.wait(&task.job, alone, shutdown).await {
             Ok(true) => self.list(&job.spec, &task).await,
             Ok(false) => Err(Unfinished::NoRoom),
             Err(failure) => Err(Unfinished::Failed(failure)),

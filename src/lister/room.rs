@@ -1,8 +1,8 @@
 //! Whether a job has room for more copy tasks: its listing pauses while there is enough to copy,
 //! and while too much of it waits to be tried again, so that no queue grows with the bucket.
 //!
-//! Only half of a lister's tasks wait here for room; the others go back to the queue, so that jobs
-//! which have it are listed meanwhile.
+//! Where there are other jobs, only half of a lister's tasks wait here for room; the rest goes back
+//! to the queue, so that jobs which have it are listed meanwhile.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,17 +53,24 @@ impl Room {
         }
     }
 
-    /// Waits until the job has room; false where others should have their turn first.
+    /// Waits until the job has room; false where others should have their turn first. `alone` is the
+    /// only job there is.
     ///
     /// # Errors
     /// The broker.
-    pub(super) async fn wait(&self, job: &JobId, shutdown: &CancellationToken) -> Result<bool> {
+    pub(super) async fn wait(
+        &self,
+        job: &JobId,
+        alone: bool,
+        shutdown: &CancellationToken,
+    ) -> Result<bool> {
         if self.is_there(job).await? {
             return Ok(true);
         }
-        let Ok(_place) = self.waiting.try_acquire() else {
+        let place = self.waiting.try_acquire();
+        if place.is_err() && !alone {
             return Ok(false);
-        };
+        }
         let until = Instant::now() + HOLD;
         while Instant::now() < until && !shutdown.is_cancelled() {
             sleep(LOOK).await;
@@ -137,18 +144,20 @@ mod tests {
         let never = CancellationToken::new();
         let wait = || {
             let (room, job, never) = (room.clone(), job.clone(), never.clone());
-            tokio::spawn(async move { room.wait(&job, &never).await.unwrap() })
+            move |alone| tokio::spawn(async move { room.wait(&job, alone, &never).await.unwrap() })
         };
-        let waiting = [wait(), wait()];
+        let waiting = [wait()(false), wait()(false)];
         while room.waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert!(!wait().await.unwrap(), "the others");
+        assert!(!wait()(false).await.unwrap(), "the others");
+        let alone = wait()(true);
         take(&broker, &job, None).await;
         for one in waiting {
             assert!(one.await.unwrap());
         }
-        assert!(wait().await.unwrap());
+        assert!(alone.await.unwrap());
+        assert!(wait()(false).await.unwrap());
     }
 
     #[tokio::test]
@@ -157,9 +166,14 @@ mod tests {
         let room = || Room::up_to(broker.clone(), 1, (3, 2));
         let never = CancellationToken::new();
         take(&broker, &job, Some(Duration::from_secs(3600))).await;
-        assert!(room().wait(&job, &never).await.unwrap());
+        assert!(room().wait(&job, false, &never).await.unwrap());
         take(&broker, &job, Some(Duration::ZERO)).await;
-        assert!(!room().wait(&job, &never).await.unwrap());
-        assert!(room().wait(&JobId::new("j-2"), &never).await.unwrap());
+        assert!(!room().wait(&job, false, &never).await.unwrap());
+        assert!(
+            room()
+                .wait(&JobId::new("j-2"), false, &never)
+                .await
+                .unwrap()
+        );
     }
 }

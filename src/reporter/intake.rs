@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::broker::{Consumer, Delivery};
-use crate::failure::{Reason, Result};
+use crate::failure::{Reason, Remedy, Result};
 use crate::message::{Ending, Report};
 
 /// Most messages folded at once.
@@ -66,7 +66,13 @@ impl Batch {
                     %failure,
                     "a report cannot be read and is parked"
                 );
-                delivery.park(&failure.message).await?;
+                match delivery.park(&failure.message).await {
+                    // It comes again.
+                    Err(failure) if failure.remedy == Remedy::Retry => {
+                        tracing::warn!(%failure, "it could not be parked");
+                    }
+                    parked => parked?,
+                }
             }
         }
         Ok(())

@@ -69,7 +69,10 @@ async fn reopen(broker: &dyn Broker, job: JobId, round: u32) -> Result<()> {
         round,
     };
     board::append(broker, Some(&job), &event).await?;
-    parked::clear(broker, &job, round).await
+    if let Err(failure) = parked::clear(broker, &job, round).await {
+        tracing::warn!(job.id = %job, %failure, "what was parked of it stays parked");
+    }
+    Ok(())
 }
 
 /// The queues of a job that has gone on since stay: its tasks may lie there already. One that goes

@@ -17,6 +17,7 @@ use crate::lister::page::{self, Listing, Rules};
 use crate::message::{Decided, Ending, KeyRange, ListTask, ListedObject};
 use crate::metrics::{Metrics, Role};
 use crate::patience::patiently;
+use crate::process::is_read;
 use crate::source::client::BucketRef;
 use crate::submit::Request;
 
@@ -64,7 +65,7 @@ struct DryRun<'a> {
 impl DryRun<'_> {
     async fn root(&mut self, number: u32, root: &Root) -> Result<()> {
         let mut next = Some(KeyRange::default());
-        while let Some(range) = next.take_if(|_| self.report.is_wanted()) {
+        while let Some(range) = next.take_if(|_| is_read()) {
             let task = ListTask {
                 job: self.spec.id.clone(),
                 id: 0,

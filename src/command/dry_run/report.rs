@@ -76,11 +76,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Is there anybody left to report to?
-    pub(super) fn is_wanted(&self) -> bool {
-        self.output.is_wanted()
-    }
-
     /// Counts what a page holds, whatever becomes of it.
     pub(super) fn listed(&mut self, page: &Page) {
         self.summary.objects_listed += u64::from(page.objects);

@@ -257,21 +257,10 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{CopyOptions, JobStatus, SourceEndpoint, Totals};
+    use crate::job::{JobStatus, Totals};
 
     fn spec() -> JobSpec {
-        JobSpec {
-            id: JobId::new("j-1"),
-            source: "s3://b".into(),
-            destination: "http://d/a/c".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
-            account: "http://d/a".into(),
-            roots: Vec::new(),
-            options: CopyOptions::default(),
-            submitted_at_ms: 0,
-        }
+        JobSpec::sample(0)
     }
 
     fn listed(round: u32) -> JobEvent {

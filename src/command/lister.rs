@@ -201,22 +201,11 @@ async fn done(mut board: Board, joined: &Joined, to_the_end: bool) -> Option<Kno
 mod tests {
     use super::*;
     use crate::board::Jobs;
-    use crate::job::{CopyOptions, JobEnd, JobSpec, JobStatus, SourceEndpoint, Totals};
+    use crate::job::{JobEnd, JobSpec, JobStatus, Totals};
 
     /// A board that stands at a job's first end.
     fn board(job: &JobId) -> Board {
-        let spec = JobSpec {
-            id: job.clone(),
-            source: "s3://b".into(),
-            destination: "http://d/a/c".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
-            account: "http://d/a".into(),
-            roots: Vec::new(),
-            options: CopyOptions::default(),
-            submitted_at_ms: 0,
-        };
+        let spec = JobSpec::sample(0);
         let end = JobEnd {
             job: job.clone(),
             status: JobStatus::CompletedWithErrors,

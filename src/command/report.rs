@@ -119,21 +119,10 @@ fn counted(what: &str, total: u64, reasons: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{CopyOptions, JobEnd, JobId, JobSpec, SourceEndpoint, Totals};
+    use crate::job::{JobEnd, JobSpec, Totals};
 
     fn summary(status: JobStatus, failed: u64, ranges_failed: u64) -> Summary {
-        let spec = JobSpec {
-            id: JobId::new("j-1"),
-            source: "s3://b".into(),
-            destination: "http://d/a/c".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
-            account: "http://d/a".into(),
-            roots: Vec::new(),
-            options: CopyOptions::default(),
-            submitted_at_ms: 0,
-        };
+        let spec = JobSpec::sample(0);
         let end = JobEnd {
             job: spec.id.clone(),
             status,

@@ -21,7 +21,7 @@ use crate::clients::{Clients, Login};
 use crate::clock::Clock;
 use crate::failure::Result;
 use crate::http::{Roots, Transport};
-use crate::job::{CopyOptions, JobId, JobSpec, Root, Scope, SourceEndpoint};
+use crate::job::{JobId, JobSpec, Root, SourceEndpoint};
 use crate::limit::{Limits, Permit};
 use crate::message::{CopyId, CopyTask, Envelope, Headers, ListedObject};
 use crate::metrics::{Metrics, Role};
@@ -103,30 +103,12 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
 }
 
 fn job() -> JobSpec {
-    let prefix = String::new();
-    let scope = Scope::Prefix {
-        prefix,
-        top_level_only: false,
-    };
     JobSpec {
-        id: JobId::new("j-1"),
-        source: "s3://b".into(),
-        destination: "http://127.0.0.1:1/account/cont".into(),
         endpoint: SourceEndpoint::Custom {
             url: "http://127.0.0.1:1".into(),
         },
         account: "http://127.0.0.1:1/account".into(),
-        roots: vec![Root {
-            bucket: "b".into(),
-            region: "eu-west-1".into(),
-            scope,
-            container: "cont".into(),
-            blob_prefix: String::new(),
-            strip: 0,
-            refused: None,
-        }],
-        options: CopyOptions::default(),
-        submitted_at_ms: 0,
+        ..JobSpec::sample(1)
     }
 }
 
@@ -220,7 +202,7 @@ async fn after_a_minute_in_line_behind_another_that_waits() {
         assert_a_minute(other.await.unwrap());
     }
     // Nobody who gave up has kept anything.
-    let source = shared.limits.source("b", "eu-west-1");
+    let source = shared.limits.source("b", "us-east-1");
     for _ in 0..source.now() {
         std::mem::forget(source.permit().await.unwrap());
     }
@@ -243,7 +225,7 @@ async fn behind_a_long_line(buckets: &[&str]) -> Duration {
     });
     spec.roots = roots.collect();
     shared.several = seat::has_several(&spec);
-    let limit = shared.limits.source("b", "eu-west-1");
+    let limit = shared.limits.source("b", "us-east-1");
     let _place = limit.permit().await.unwrap();
     let waiting = tokio::spawn(async move { limit.permit().await.map(drop) });
     tokio::task::yield_now().await;

@@ -3,6 +3,8 @@
 mod options;
 mod packed;
 mod root;
+#[cfg(test)]
+mod sample;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -96,33 +96,11 @@ mod tests {
     use super::*;
     use crate::broker::embedded::EmbeddedBroker;
     use crate::failure::Reason;
-    use crate::job::{CopyOptions, JobSpec, JobStatus, Root, Scope, SourceEndpoint};
+    use crate::job::{JobSpec, JobStatus};
     use crate::message::{Decided, Ending, Envelope, Headers, Page, Report};
 
     fn spec() -> JobSpec {
-        JobSpec {
-            id: JobId::new("j-1"),
-            source: "s3://b".into(),
-            destination: "http://d/a/c".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
-            account: "http://d/a".into(),
-            roots: vec![Root {
-                bucket: "b".into(),
-                region: "us-east-1".into(),
-                scope: Scope::Prefix {
-                    prefix: String::new(),
-                    top_level_only: false,
-                },
-                container: "c".into(),
-                blob_prefix: String::new(),
-                strip: 0,
-                refused: None,
-            }],
-            options: CopyOptions::default(),
-            submitted_at_ms: 0,
-        }
+        JobSpec::sample(1)
     }
 
     /// A page of one object that failed: the job ends with it.

@@ -150,7 +150,7 @@ pub(super) fn usage(message: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{CopyOptions, JobId, Root, Scope, SourceEndpoint};
+    use crate::job::{Root, Scope};
 
     /// A job of `many` list entries of 80 bytes.
     fn spec(many: usize) -> JobSpec {
@@ -169,16 +169,8 @@ mod tests {
             refused: None,
         };
         JobSpec {
-            id: JobId::new("j-1"),
-            source: "s3://bucket".into(),
-            destination: "http://d/a/container".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
-            account: "http://d/a".into(),
             roots: (0..many).map(root).collect(),
-            options: CopyOptions::default(),
-            submitted_at_ms: 0,
+            ..JobSpec::sample(0)
         }
     }
 

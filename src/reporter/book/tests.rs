@@ -2,38 +2,13 @@
 
 use super::*;
 use crate::failure::Reason;
-use crate::job::{CopyOptions, Root, Scope, SourceEndpoint};
 use crate::message::{CopyId, Decided, Ending, Notes};
 
 fn spec(roots: usize) -> JobSpec {
-    let root = Root {
-        bucket: "b".into(),
-        region: "us-east-1".into(),
-        scope: Scope::Prefix {
-            prefix: String::new(),
-            top_level_only: false,
-        },
-        container: "c".into(),
-        blob_prefix: String::new(),
-        strip: 0,
-        refused: None,
-    };
-    JobSpec {
-        id: JobId::new("j-1"),
-        source: "s3://b".into(),
-        destination: "http://d/a/c".into(),
-        endpoint: SourceEndpoint::Custom {
-            url: "http://s".into(),
-        },
-        account: "http://d/a".into(),
-        roots: vec![root; roots],
-        options: CopyOptions {
-            put_blob_size: 1,
-            block_size: 1,
-            ..CopyOptions::default()
-        },
-        submitted_at_ms: 0,
-    }
+    let mut spec = JobSpec::sample(roots);
+    spec.options.put_blob_size = 1;
+    spec.options.block_size = 1;
+    spec
 }
 
 fn page(list_task: u64, nonce: u64, objects: u32, next: Vec<KeyRange>) -> Report {

@@ -8,41 +8,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::failure::Reason;
-use crate::job::{CopyOptions, JobStatus, Root, Scope, SourceEndpoint};
+use crate::job::{JobStatus, Scope};
 use crate::message::{CopyId, Decided, Ending, KeyRange, Notes, Outcome, Page, RangeFailed};
 use crate::reporter::book::JobAccount;
 
 const JOB: &str = "j-1";
 
 fn spec() -> JobSpec {
-    let root = Root {
-        bucket: "b".into(),
-        region: "us-east-1".into(),
-        scope: Scope::Prefix {
-            prefix: String::new(),
-            top_level_only: false,
-        },
-        container: "c".into(),
-        blob_prefix: String::new(),
-        strip: 0,
-        refused: None,
-    };
-    JobSpec {
-        id: JobId::new(JOB),
-        source: "s3://b".into(),
-        destination: "http://d/a/c".into(),
-        endpoint: SourceEndpoint::Custom {
-            url: "http://s".into(),
-        },
-        account: "http://d/a".into(),
-        roots: vec![root.clone(), root],
-        options: CopyOptions {
-            put_blob_size: 1,
-            block_size: 1,
-            ..CopyOptions::default()
-        },
-        submitted_at_ms: 0,
-    }
+    let mut spec = JobSpec::sample(2);
+    spec.options.put_blob_size = 1;
+    spec.options.block_size = 1;
+    spec
 }
 
 fn page(list_task: u64, nonce: u64, objects: u32, decided: u32, next: usize) -> Report {

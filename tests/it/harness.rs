@@ -6,18 +6,16 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blobfleet::job::JobId;
 use blobfleet::reporter::ledger::{EndingKind, EndingLine, FILE, Ledger};
 use serde_json::Value;
-use simcloud::{ACCESS_KEY, ACCOUNT, Action, Config, SECRET_KEY, SimCloud};
+use simcloud::{ACCESS_KEY, ACCOUNT, Config, SECRET_KEY, SimCloud};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// No command here takes as long, on a busy machine either; one that does hangs.
@@ -376,35 +374,5 @@ impl Finished {
         assert_eq!(self.count("objects_skipped"), 0);
         assert_eq!(self.count("objects_failed"), 0);
         assert_eq!(self.count("bytes_copied"), self.count("bytes_listed"));
-    }
-}
-
-/// A gate that requests can be held at; it opens once and for all.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gate {
-    waiting: Arc<Notify>,
-    open: Arc<AtomicBool>,
-}
-
-impl Gate {
-    /// What a hook answers with: held until the gate opens.
-    pub(crate) fn action(&self) -> Action {
-        if self.open.load(Ordering::SeqCst) {
-            return Action::Pass;
-        }
-        Action::Hold(self.waiting.clone())
-    }
-
-    /// Lets everything pass. Requests that were told to wait and do not wait yet are woken too.
-    pub(crate) fn open(&self) {
-        self.open.store(true, Ordering::SeqCst);
-        let waiting = Arc::downgrade(&self.waiting);
-        tokio::spawn(async move {
-            while let Some(waiting) = waiting.upgrade() {
-                waiting.notify_waiters();
-                drop(waiting);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
     }
 }

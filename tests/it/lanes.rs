@@ -9,7 +9,8 @@ use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
 use tempfile::TempDir;
 
 use crate::bad_input::run::{self, Running};
-use crate::harness::{Gate, World};
+use crate::gate::Gate;
+use crate::harness::World;
 use crate::rabbitmq;
 
 /// The most requests in flight at an account, by `--concurrency`.

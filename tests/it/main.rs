@@ -33,6 +33,7 @@ mod end_to_end_check;
 mod end_to_end_fleet;
 mod end_to_end_relay;
 mod end_to_end_tags;
+mod gate;
 mod harness;
 mod hierarchical;
 mod jobs;

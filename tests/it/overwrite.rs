@@ -9,7 +9,8 @@ use blobfleet::reporter::ledger::EndingKind;
 use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
 use tokio::sync::Notify;
 
-use crate::harness::{Finished, Gate, World};
+use crate::gate::Gate;
+use crate::harness::{Finished, World};
 
 const BUCKET: &str = "source";
 

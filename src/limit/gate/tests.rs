@@ -52,15 +52,14 @@ async fn permits_follow_the_limit_up_and_down() {
 async fn blocks_leave_room_for_others_and_take_it_where_nobody_waits() {
     let limit = limit(8);
     tokio::time::advance(QUIET * 2).await;
-    let blocks: Vec<_> = (0..8)
-        .map(|_| {
-            let limit = limit.clone();
-            tokio::spawn(async move {
-                let _permit = limit.permit_block().await.unwrap();
-                tokio::time::sleep(Duration::from_secs(10)).await;
-            })
+    let block = |_| {
+        let limit = limit.clone();
+        tokio::spawn(async move {
+            let _permit = limit.permit_block().await.unwrap();
+            tokio::time::sleep(Duration::from_secs(10)).await;
         })
-        .collect();
+    };
+    let blocks: Vec<_> = (0..8).map(block).collect();
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(limit.shared.state().blocks, 8, "nobody else waits");
 
@@ -72,15 +71,7 @@ async fn blocks_leave_room_for_others_and_take_it_where_nobody_waits() {
         }
         Instant::now()
     });
-    let more: Vec<_> = (0..100)
-        .map(|_| {
-            let limit = limit.clone();
-            tokio::spawn(async move {
-                let _permit = limit.permit_block().await.unwrap();
-                tokio::time::sleep(Duration::from_secs(10)).await;
-            })
-        })
-        .collect();
+    let more: Vec<_> = (0..100).map(block).collect();
     let begun = Instant::now();
     let done = small.await.unwrap() - begun;
     assert!(done < Duration::from_secs(30), "{done:?}");

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::run::{Ended, World};
 use crate::embedded_durability::shim;
-use crate::harness::Gate;
+use crate::gate::Gate;
 
 const OBJECTS: u64 = 2_000;
 /// Besides: objects that fail, each with a line of the log.

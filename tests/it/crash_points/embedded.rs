@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::holding::Holding;
 use super::world::{PAGE, PAGES, SUBMITTING, World, pages_counted, removed_until, until};
 use super::{ALL_TASKS, FOLDED, IN_OUTBOX, PUBLISHED, Point, REPORTED, SOME_TASKS, WRITTEN};
-use crate::harness::Gate;
+use crate::gate::Gate;
 use crate::roles::Role;
 
 /// Says in the environment which folder to work on, and where to stop.

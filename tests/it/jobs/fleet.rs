@@ -15,7 +15,7 @@ use simcloud::{ACCOUNT, Action, Object, OpKind, SimCloud};
 use tempfile::TempDir;
 
 use crate::bad_input::run::{Ended, Running, World};
-use crate::harness::Gate;
+use crate::gate::Gate;
 use crate::rabbitmq::Node;
 
 pub(super) const SUBMIT: &str = "lister s3://photos {blob}/cont --recursive --output-type json";

@@ -14,7 +14,7 @@ use simcloud::{ACCOUNT, Action, Object, Op, OpKind};
 
 use super::fleet::{Fleet, SUBMIT, copying, gone, hold, lines};
 use crate::bad_input::run::Running;
-use crate::harness::Gate;
+use crate::gate::Gate;
 
 /// Beside the three that are there.
 const OBJECTS: u64 = 300;

@@ -17,7 +17,8 @@ use std::time::Duration;
 use serde_json::Value;
 use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
 
-use crate::harness::{Finished, Gate, Running, World};
+use crate::gate::Gate;
+use crate::harness::{Finished, Running, World};
 
 /// Length of every object.
 const LENGTH: u64 = 300;

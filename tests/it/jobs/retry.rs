@@ -192,7 +192,7 @@ async fn a_job_at_work_or_cancelled_is_not_retried() {
 async fn a_retry_that_was_killed_is_resumed() {
     let world = world("some", OBJECTS).await;
     let id = failed(&world).await.text("job_id");
-    let gate = crate::harness::Gate::default();
+    let gate = crate::gate::Gate::default();
     let (held, reached) = (
         gate.clone(),
         std::sync::Arc::new(tokio::sync::Notify::new()),

@@ -15,7 +15,8 @@ use rand::{RngExt, SeedableRng};
 use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
 use tokio::sync::Notify;
 
-use crate::harness::{Gate, Invocation, World};
+use crate::gate::Gate;
+use crate::harness::{Invocation, World};
 
 /// Buckets and their objects: 20,000 in 22 pages.
 const BUCKETS: [(&str, u64); 5] = [

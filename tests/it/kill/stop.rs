@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use simcloud::{ACCOUNT, Action, Config, Content, Object, OpKind};
 
-use crate::harness::{Finished, Gate, Running, World};
+use crate::gate::Gate;
+use crate::harness::{Finished, Running, World};
 
 const OBJECTS: u64 = 3_000;
 const LENGTH: u64 = 300;

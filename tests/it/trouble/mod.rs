@@ -15,7 +15,7 @@ use simcloud::{ACCOUNT, Action, Object, OpKind};
 use tempfile::TempDir;
 
 use crate::bad_input::run::{Ended, Running, World};
-use crate::harness::Gate;
+use crate::gate::Gate;
 use crate::rabbitmq::Node;
 
 const OBJECTS: u64 = 6_000;

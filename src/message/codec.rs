@@ -7,10 +7,13 @@ use serde::de::DeserializeOwned;
 use crate::failure::{Failure, Reason, Result};
 
 /// The newest version this program reads.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The version it writes where an older reader may leave out what it does not know.
 pub(super) const FIRST: u8 = 1;
+
+/// The version of list tasks that name keys, and of jobs that are opened again.
+pub(super) const SECOND: u8 = 2;
 
 /// The highest version there will ever be: what begins with a printable character or beyond is
 /// somebody else's text, not a newer version.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use codec::{FIRST, encode_as};
+use codec::{FIRST, SECOND, encode_as};
 pub use codec::{VERSION, decode, encode};
 
 use crate::failure::{Reason, Result};
@@ -122,7 +122,7 @@ impl ListTask {
         };
         // Whoever does not know of them would list too much.
         let plain = self.only.is_empty() && self.without.is_empty();
-        let version = if plain { FIRST } else { VERSION };
+        let version = if plain { FIRST } else { SECOND };
         Ok(Envelope {
             headers,
             body: encode_as(version, self)?,
@@ -351,7 +351,7 @@ impl JobEvent {
         };
         // Whoever does not know of it would take the job's tasks for those of one that has ended.
         let version = match self {
-            Self::Reopened { .. } => VERSION,
+            Self::Reopened { .. } => SECOND,
             _ => FIRST,
         };
         Ok(Envelope {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{self, LONGEST_MESSAGE};
+
 /// The result of anything that can fail by somebody else's doing.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -221,17 +223,9 @@ impl Failure {
             happened,
             remedy,
             retry_after: None,
-            message: one_line(&message.into()),
+            message: text::cut(text::one_line(&message.into()), LONGEST_MESSAGE),
         }
     }
-}
-
-/// Foreign text may hold line breaks and control characters; a report line must not.
-fn one_line(text: &str) -> String {
-    text.split(char::is_control)
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]
@@ -242,6 +236,12 @@ mod tests {
     fn a_message_is_one_line_whatever_the_other_side_sent() {
         let failure = Failure::retry(Reason::SourceRejected, "bad\r\nthing\u{7}here");
         assert_eq!(failure.to_string(), "bad thing here");
+        let failure = Failure::retry(Reason::SourceRejected, "é".repeat(1 << 20));
+        assert!(
+            failure.message.len() <= LONGEST_MESSAGE,
+            "{}",
+            failure.message.len()
+        );
     }
 
     #[test]

@@ -46,3 +46,4 @@ pub mod serve;
 pub mod skip;
 pub mod source;
 pub mod submit;
+pub mod text;

@@ -1,11 +1,13 @@
 //! The one way this program makes HTTP clients, and what a transport error means.
 
+mod answers;
 mod transport;
 mod verbatim;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use answers::{AnswerRoom, LARGEST_ERROR, element};
 pub use transport::{Incoming, Transport, TransportError};
 
 use crate::failure::{Failure, Reason, Result};
@@ -73,13 +75,26 @@ pub fn transport_failure(reason: Reason, what: &str, error: impl Into<TransportE
     }
 }
 
-/// What lies at the bottom of an error, without the URL that what is above it may tell.
+/// What lies at the bottom of an error, without the URL that what is above it may tell; with the
+/// remedy where this process has no file descriptor left for a connection.
 pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    match cause.downcast_ref().map(std::io::Error::raw_os_error) {
+        Some(Some(code)) if is_out_of_files(code) => {
+            format!("{cause}: raise the limit of open files (ulimit -n), or lower --concurrency")
+        }
+        _ => cause.to_string(),
+    }
+}
+
+/// Is it the error of a process (EMFILE) or machine (ENFILE) without a free file descriptor?
+fn is_out_of_files(code: i32) -> bool {
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .map(rustix::io::Errno::raw_os_error)
+        .contains(&code)
 }
 
 /// Is this the URL of a machine that only its neighbours can reach? By its address, or a name
@@ -107,6 +122,14 @@ pub fn is_private(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_without_file_descriptors_is_told_what_to_raise() {
+        for (code, is_told) in [(24, true), (23, true), (111, false)] {
+            let text = root_cause(&std::io::Error::from_raw_os_error(code));
+            assert_eq!(text.contains("ulimit -n"), is_told, "{text}");
+        }
+    }
 
     #[test]
     fn private_addresses_are_told_from_public_ones() {

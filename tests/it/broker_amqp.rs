@@ -136,6 +136,24 @@ async fn messages_are_persistent_and_named_by_their_headers() {
     assert_eq!(found.delivery.data, message(5).body);
 }
 
+/// RabbitMQ closes the connection for a frame of headers over 128 KiB, which looked like an outage.
+#[tokio::test]
+async fn a_key_too_long_for_headers_is_no_outage() {
+    let broker = AmqpBroker::connect(&rabbitmq::url(), options())
+        .await
+        .unwrap();
+    let mut sent = messages(0..3);
+    sent[1].headers.key = "k".repeat(130_000);
+    let partial = broker.publish(&Queue::List, sent).await.unwrap_err();
+    assert_eq!(partial.confirmed, 1);
+    assert_eq!(partial.failure.reason, Reason::BrokerRejected);
+    assert_eq!(partial.failure.remedy, Remedy::GiveUp);
+    broker.publish(&Queue::List, messages(2..3)).await.unwrap();
+    let found = drain(&*broker, &Queue::List, 2).await;
+    let numbers: Vec<_> = found.iter().map(|message| message.headers.index).collect();
+    assert_eq!(numbers, [0, 2]);
+}
+
 #[tokio::test]
 async fn a_message_of_somebody_else_is_delivered_with_empty_headers() {
     let options = options();

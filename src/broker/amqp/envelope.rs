@@ -7,15 +7,24 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::message::{Envelope, Headers};
+use crate::text::cut;
 
 const PERSISTENT: u8 = 2;
 const MARKER: &str = "log-marker";
 const PARKED_FROM: &str = "parked-from";
 const PARKED_REASON: &str = "parked-reason";
 
+/// The longest key that goes into a header, in bytes: RabbitMQ closes a connection whose frame of
+/// headers has more than 128 KiB (`frame_max`).
+const LONGEST_KEY: usize = 64 * 1024;
+/// Where the key of a parked message is cut, in bytes: it only names the object.
+const PARKED_KEY: usize = 4 * 1024;
+
 /// A body with its properties, ready to be sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
+    /// The length of the key in its headers, in bytes.
+    key_bytes: usize,
     pub(super) properties: BasicProperties,
     pub(super) body: bytes::Bytes,
 }
@@ -25,7 +34,13 @@ impl Outgoing {
         Self::with(message, &[])
     }
 
-    pub(super) fn parked(message: Envelope, queue: &str, reason: &str) -> Self {
+    /// Must it not be sent, as the broker would close the connection?
+    pub(super) fn is_too_large(&self) -> bool {
+        self.key_bytes > LONGEST_KEY
+    }
+
+    pub(super) fn parked(mut message: Envelope, queue: &str, reason: &str) -> Self {
+        message.headers.key = cut(message.headers.key, PARKED_KEY);
         Self::with(message, &[(PARKED_FROM, queue), (PARKED_REASON, reason)])
     }
 
@@ -40,6 +55,7 @@ impl Outgoing {
 
     fn with(message: Envelope, more: &[(&str, &str)]) -> Self {
         let Envelope { headers, body } = message;
+        let key_bytes = headers.key.len();
         let mut table = FieldTable::default();
         let mut put = |name: &str, value: String| {
             table.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -61,7 +77,11 @@ impl Outgoing {
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_headers(table);
-        Self { properties, body }
+        Self {
+            key_bytes,
+            properties,
+            body,
+        }
     }
 }
 
@@ -159,7 +179,9 @@ mod tests {
             },
             body: vec![0, 255, 1].into(),
         };
-        let Outgoing { properties, body } = Outgoing::new(sent.clone());
+        let Outgoing {
+            properties, body, ..
+        } = Outgoing::new(sent.clone());
         assert_eq!(envelope(&properties, body.to_vec()), sent);
         assert_eq!(*properties.delivery_mode(), Some(2));
     }

@@ -58,15 +58,22 @@ impl Publisher {
     pub(super) async fn publish(
         &self,
         queue: &str,
-        messages: Vec<Outgoing>,
+        mut messages: Vec<Outgoing>,
     ) -> Result<(), PublishFailure> {
+        let too_large = messages.iter().position(Outgoing::is_too_large);
+        if let Some(at) = too_large {
+            messages.truncate(at);
+        }
         let refuse = |failure| PublishFailure {
             confirmed: 0,
             failure,
         };
         self.link.unblocked().await.map_err(refuse)?;
         let channel = self.take_channel().await.map_err(refuse)?;
-        let tally = self.send_all(&channel, queue, messages).await;
+        let mut tally = self.send_all(&channel, queue, messages).await;
+        if tally.failure.is_none() && too_large.is_some() {
+            tally.failure = Some(too_large_for(queue));
+        }
         if tally.returned {
             return Err(refuse(missing(queue)));
         }
@@ -76,7 +83,7 @@ impl Publisher {
                 Ok(())
             }
             Some(failure) => {
-                if failure.reason == Reason::QueueFull {
+                if failure.reason == Reason::QueueFull || too_large == Some(tally.confirmed) {
                     self.keep(channel);
                 }
                 Err(PublishFailure {
@@ -188,7 +195,9 @@ async fn send(channel: Channel, queue: String, message: Outgoing) -> Sent {
             mandatory: true,
             immediate: false,
         };
-        let Outgoing { properties, body } = message;
+        let Outgoing {
+            properties, body, ..
+        } = message;
         channel
             .basic_publish("".into(), queue.into(), options, &body, properties)
             .await?
@@ -210,6 +219,11 @@ async fn send(channel: Channel, queue: String, message: Outgoing) -> Sent {
 fn full(queue: &str) -> Failure {
     let text = format!("queue {queue} is full: wait until it has drained");
     Failure::retry(Reason::QueueFull, text)
+}
+
+fn too_large_for(queue: &str) -> Failure {
+    let text = format!("a message for queue {queue} names a key too long for RabbitMQ's headers");
+    Failure::give_up(Reason::BrokerRejected, text)
 }
 
 /// The failure for a queue that is not there.

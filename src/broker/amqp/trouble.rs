@@ -52,6 +52,13 @@ pub(super) fn failure(address: &Address, doing: &str, error: &lapin::Error) -> F
             Reason::BrokerRejected,
             format!("{text} ({doing}): its job has ended or was never submitted"),
         ),
+        // RabbitMQ: "message size 16777300 is larger than configured max size 16777216".
+        Some((PRECONDITION_FAILED, text)) if text.contains("is larger than") => Failure::give_up(
+            Reason::BrokerRejected,
+            format!(
+                "{address} refuses a message ({text}): raise max_message_size in rabbitmq.conf"
+            ),
+        ),
         _ if is_certificate(error) => rejected(format!(
             "{address} cannot be trusted ({error}): install its CA certificate on this machine"
         )),

@@ -13,6 +13,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message::Page;
 use crate::source::url::{Level, SourceUrl};
+use crate::text::visible;
 
 /// The report of one dry run.
 #[derive(Debug)]
@@ -200,14 +201,16 @@ impl<'a> Report<'a> {
 impl Line<'_> {
     fn text(&self) -> String {
         let Self { action, source, .. } = self;
-        match (&self.destination, self.reason) {
+        let line = match (&self.destination, self.reason) {
             (Some(destination), None) => format!("DRYRUN: {action} {source} to {destination}"),
             (_, reason) => {
                 let reason = reason.unwrap_or_default();
                 let why = self.message.map_or(String::new(), |why| format!(": {why}"));
                 format!("DRYRUN: {action} {source} ({reason}){why}")
             }
-        }
+        };
+        // Bucket names come from the server as they are.
+        visible(&line).into_owned()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config::{OutputType, ShowJob, ShownObjects};
 use crate::failure::{Failure, Reason, Result};
 use crate::reporter::ledger::{EndingKind, EndingLine, RangeLine};
 use crate::reporter::summary::Summary;
+use crate::text::visible;
 
 pub(super) async fn run(command: &ShowJob, output: &Output, clock: &Clock) -> Result<u8> {
     let (summary, records) = find(command, clock).await?;
@@ -182,30 +183,22 @@ impl Shown<'_> {
 }
 
 fn range_text(range: &RangeLine) -> String {
-    format!("{}: {}", range.reason, range.message)
+    format!("{}: {}", visible(&range.reason), visible(&range.message))
 }
 
 fn object_text(object: &EndingLine) -> String {
     let why = match object.message.as_str() {
         "" => String::new(),
-        message => format!(": {message}"),
+        message => format!(": {}", visible(message)),
     };
     let bucket = match object.bucket.as_str() {
         "" => String::new(),
-        bucket => format!("{bucket}/"),
+        bucket => format!("{}/", visible(bucket)),
     };
     format!(
         "{bucket}{} ({}) {}{why}",
-        on_one_line(&object.key),
+        visible(&object.key),
         BinaryBytes(object.size),
-        object.reason
+        visible(&object.reason)
     )
-}
-
-/// A key as it is, unless it holds what would spoil the line.
-fn on_one_line(key: &str) -> String {
-    match key.contains(char::is_control) {
-        true => format!("{key:?}"),
-        false => key.to_owned(),
-    }
 }

@@ -1,5 +1,6 @@
 //! One request and its answer.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -12,7 +13,7 @@ use super::types::{BlobHeaders, BlobProperties, Conditions, CopySource, Stored};
 use super::{MAX_SOURCE_URL, SHORT, VERSION, deadline, encode_query, header, unreadable};
 use crate::destination::crc::decode_md5;
 use crate::failure::{Failure, Reason, Result};
-use crate::http::transport_failure;
+use crate::http::{AnswerRoom, LARGEST_ERROR, transport_failure};
 
 /// Most bytes of an answer that are read: a list of 150,000 blocks has about 25 MB.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -54,7 +55,7 @@ impl Call {
 
     /// What is done to what, for messages.
     pub(super) fn what(&self) -> String {
-        format!("{} {}", self.operation, self.shown)
+        self.to_string()
     }
 
     pub(super) fn set(&mut self, name: &'static str, value: &str) -> Result<()> {
@@ -137,6 +138,13 @@ impl Call {
     }
 }
 
+/// A call as failures name it: operation and what it is about.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.operation, self.shown)
+    }
+}
+
 /// The longest `x-ms-tags`, in bytes (Microsoft Learn, "Set Blob Tags").
 const MAX_TAGS: usize = 2048;
 
@@ -204,11 +212,18 @@ pub(super) async fn exchange(
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = BytesMut::new();
+    let mut room = AnswerRoom::default();
     while let Some(chunk) = response.chunk().await.map_err(&lost)? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(unreadable(&call.what(), "it is longer than 64 MiB"));
         }
         body.extend_from_slice(&chunk);
+        if status != expected && body.len() >= LARGEST_ERROR {
+            // An error says what it has to say at its beginning.
+            body.truncate(LARGEST_ERROR);
+            break;
+        }
+        room.grow(body.len(), call).await;
     }
     if status == expected {
         return Ok(Answer {

@@ -15,7 +15,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Reason, Result};
-use crate::http::{Incoming, Transport, TransportError, transport_failure};
+use crate::http::{
+    AnswerRoom, Incoming, LARGEST_ERROR, Transport, TransportError, transport_failure,
+};
 use crate::job::SourceEndpoint;
 use crate::source::credentials::{Credentials, Snapshot};
 use crate::source::customer_key::CustomerKey;
@@ -194,11 +196,18 @@ impl Source {
     async fn read_whole(&self, call: &Call<'_>, response: &mut Incoming) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         let lost = |error| self.unreachable(call, error);
+        let mut room = AnswerRoom::default();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             body.extend_from_slice(&chunk);
+            if !response.status.is_success() && body.len() >= LARGEST_ERROR {
+                // An error says what it has to say at its beginning.
+                body.truncate(LARGEST_ERROR);
+                break;
+            }
             if body.len() > LARGEST_ANSWER {
                 return Err(self.no_s3(call, "it is too large"));
             }
+            room.grow(body.len(), call).await;
         }
         Ok(body)
     }

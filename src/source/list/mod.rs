@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::http::element;
 use crate::source::encoding::decode;
 
 pub use self::xml::ServiceError;
@@ -148,7 +149,13 @@ pub fn objects(body: &str) -> Result<ObjectPage, Unexpected> {
 pub fn service_error(body: &str) -> Option<ServiceError> {
     match xml::read(body) {
         Ok(Answer::Error(error)) => Some(error),
-        _ => None,
+        Ok(_) => None,
+        // A long one is cut where it was read to; the code stands at its beginning.
+        Err(_) => element(body, "Code").map(|code| ServiceError {
+            code,
+            message: element(body, "Message").unwrap_or_default(),
+            region: element(body, "Region"),
+        }),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::failure::{Failure, Reason};
+use crate::http::element;
 
 /// Refusals of the one who asks, not of what is asked.
 const UNAUTHENTICATED: [&str; 5] = [
@@ -305,16 +306,6 @@ fn is_secret(word: &str) -> bool {
     ["sig=", "x-amz-", "sharedkey", "bearer"]
         .iter()
         .any(|mark| word.contains(mark))
-}
-
-/// The text of the first element of that name. The errors are flat, and foreign: nothing more is
-/// assumed about them.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let text = quick_xml::escape::unescape(text).ok()?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Seconds, or a moment; the latter is not used by the service and is left alone.

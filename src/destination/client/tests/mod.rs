@@ -354,3 +354,19 @@ fn a_large_source_may_take_longer() {
     assert_eq!(deadline(256 << 20), Duration::from_secs(316));
     assert!(deadline(u64::MAX) > deadline(5000 << 20));
 }
+
+#[tokio::test]
+async fn of_a_long_error_only_the_beginning_is_read() {
+    let long = format!(
+        "<Error><Code>ServerBusy</Code><Message>later</Message><More>{}</More></Error>",
+        "x".repeat(20 << 20)
+    );
+    let server = Server::start(vec![(503, vec![], long.leak())]).await;
+    let refused = server
+        .with_sas()
+        .head_blob(&BlobName::new("c01", "k"))
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.failure.reason, Reason::DestinationThrottled);
+    assert!(refused.failure.message.len() < 300, "{refused}");
+}

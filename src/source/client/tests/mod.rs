@@ -374,3 +374,38 @@ async fn a_server_that_is_not_s3_is_named_as_such() {
         );
     }
 }
+
+#[tokio::test]
+async fn of_a_long_error_only_the_beginning_is_read() {
+    let server = Server::start(|_| {
+        let padding = format!("<HostId>{}</HostId>", "x".repeat(20 << 20));
+        error(
+            503,
+            "SlowDown",
+            &format!("<Message>later</Message>{padding}"),
+        )
+    })
+    .await;
+    let source = source(&server.url);
+    let failure = source.tags(&bucket(), "k", None).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::SourceThrottled);
+    assert!(
+        failure.message.contains("SlowDown, HTTP 503: later"),
+        "{failure}"
+    );
+    assert!(failure.message.len() < 300, "{failure}");
+}
+
+#[tokio::test]
+async fn a_code_of_megabytes_makes_a_short_failure() {
+    let code = "Z".repeat(1 << 20);
+    for cut in [code.as_str(), &format!("{code}\u{202e}")] {
+        let code = cut.to_owned();
+        let server = Server::start(move |_| error(418, &code, "")).await;
+        let failure = source(&server.url)
+            .tags(&bucket(), "k", None)
+            .await
+            .unwrap_err();
+        assert!(failure.message.len() <= 1024, "{}", failure.message.len());
+    }
+}

@@ -13,6 +13,7 @@ mod s3_customer_keys;
 mod s3_objects;
 mod s3_paths;
 mod s3_presigned;
+mod s3_quirks;
 mod s3_regions;
 mod s3_signed;
 mod s3_versions;

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use simcloud::{ACCESS_KEY, ACCOUNT, Config, Keep, Object, Ports, SECRET_KEY, SimCloud};
+use simcloud::{ACCESS_KEY, ACCOUNT, Config, Keep, Object, Ports, Quirk, SECRET_KEY, SimCloud};
 
 const REGIONS: &[&str] = &["us-east-1", "eu-west-1", "ap-southeast-2"];
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -22,6 +22,7 @@ struct Options {
     blob_port: u64,
     digests: bool,
     tls: bool,
+    quirks: Vec<Quirk>,
 }
 
 fn options() -> Result<Options, String> {
@@ -33,6 +34,7 @@ fn options() -> Result<Options, String> {
         blob_port: 0,
         digests: false,
         tls: false,
+        quirks: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -44,6 +46,11 @@ fn options() -> Result<Options, String> {
             "--blob-port" => &mut options.blob_port,
             "--digests" => {
                 options.digests = true;
+                continue;
+            }
+            "--quirk" => {
+                let name = arguments.next().unwrap_or_default();
+                options.quirks.push(name.parse()?);
                 continue;
             }
             "--tls" => {
@@ -65,7 +72,7 @@ async fn main() -> ExitCode {
         Err(why) => {
             println!("{why}");
             println!(
-                "options: --buckets N --objects N --size BYTES --s3-port N --blob-port N --digests --tls"
+                "options: --buckets N --objects N --size BYTES --s3-port N --blob-port N --digests --tls --quirk NAME"
             );
             ExitCode::from(2)
         }
@@ -81,6 +88,7 @@ async fn run() -> Result<(), String> {
             false => Keep::Bytes,
         },
         tls: options.tls,
+        quirks: options.quirks.clone(),
         ports: Ports {
             s3: port(options.s3_port)?,
             blob: port(options.blob_port)?,

@@ -20,6 +20,7 @@ use crate::faults::Schedule;
 use crate::fetch::{Fetcher, Routes};
 use crate::lock;
 use crate::object::Object;
+use crate::quirks::Quirks;
 use crate::s3::auth::Secret;
 use crate::s3::store::{Bucket, Keys, Stored};
 use crate::server::{Side, serve};
@@ -78,7 +79,8 @@ impl SimCloud {
                 .zip(tls.as_ref().map(|(tls, _)| tls.connector.clone())),
         });
         let schedule = Schedule::new(config.faults);
-        let state = State::new(config.keep, config.fetch, addresses, fetcher, schedule);
+        let state = State::new(config.keep, config.fetch, addresses, fetcher, schedule)
+            .with_quirks(Quirks::new(config.quirks));
         let state = Arc::new(state);
         let mut servers = vec![
             tokio::spawn(serve(Arc::clone(&state), s3, Side::S3, None)),

@@ -1,6 +1,7 @@
 //! How a simulated cloud is set up.
 
 use crate::faults::Faults;
+use crate::quirks::Quirk;
 
 /// What is kept of a blob's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub tls: bool,
     /// How it misbehaves.
     pub faults: Faults,
+    /// In what S3 differs from Amazon's.
+    pub quirks: Vec<Quirk>,
     /// Ports to listen on; 0 takes a free one.
     pub ports: Ports,
 }

@@ -134,7 +134,7 @@ impl Fetcher {
             url.host.ends_with(".amazonaws.com") || url.host.ends_with(".amazonaws.com.cn");
         let azure = url.host.contains(".blob.");
         match (amazon, azure, url.tls) {
-            (false, false, _) if url.host == "localhost" => {
+            (false, false, _) if url.host.ends_with("localhost") => {
                 Some(SocketAddr::from(([127, 0, 0, 1], url.port)))
             }
             (false, false, _) => {

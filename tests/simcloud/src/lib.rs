@@ -31,6 +31,7 @@ mod inspect;
 mod object;
 mod op;
 mod query;
+mod quirks;
 mod range;
 mod refusal;
 mod s3;
@@ -50,6 +51,7 @@ pub use faults::Faults;
 pub use inspect::{BlobView, s3_crc64};
 pub use object::Object;
 pub use op::{Action, Op, OpKind};
+pub use quirks::{QUIRKS, Quirk};
 
 /// Locks; a panic of another thread changes nothing about the data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

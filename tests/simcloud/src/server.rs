@@ -90,7 +90,7 @@ async fn answer(
     };
     let mark = state.next_mark();
     let mut response = if s3 {
-        match s3::Request::read(&parts) {
+        match s3::Request::read(&parts, &state.quirks) {
             Ok(request) => {
                 let (place, name) = (request.address.bucket.clone(), request.address.key.clone());
                 let run = async { request.run(&state, &parts) };

@@ -14,6 +14,7 @@ use crate::faults::Schedule;
 use crate::fetch::Fetcher;
 use crate::lock;
 use crate::op::{Action, Counters, Hook, Op, OpKind};
+use crate::quirks::Quirks;
 use crate::s3::auth::Secrets;
 use crate::s3::store::Store as S3Store;
 
@@ -50,6 +51,8 @@ pub(crate) struct State {
     /// The most keys in a page of a listing.
     pub(crate) page_keys: AtomicUsize,
     marks: AtomicU64,
+    /// In what S3 differs from Amazon's.
+    pub(crate) quirks: Quirks,
 }
 
 impl fmt::Debug for State {
@@ -84,7 +87,12 @@ impl State {
             refused: Mutex::default(),
             page_keys: AtomicUsize::new(1000),
             marks: AtomicU64::new(1),
+            quirks: Quirks::default(),
         }
+    }
+
+    pub(crate) fn with_quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
     }
 
     /// Now, with a mark no other change has.

@@ -126,7 +126,7 @@ impl CopySource {
     }
 
     fn ask_s3(&self, state: &Arc<State>, parts: &Parts) -> Result<Ingested, Refusal> {
-        let answer = s3::Request::read(parts).and_then(|request| {
+        let answer = s3::Request::read(parts, &state.quirks).and_then(|request| {
             state.counters.count(request.kind);
             request.run(state, parts)
         });

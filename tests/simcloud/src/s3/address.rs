@@ -76,6 +76,34 @@ impl Address {
         })
     }
 
+    /// The same request at a server that wants the bucket in the host, before `.localhost`.
+    pub(crate) fn by_host(self, parts: &Parts) -> Result<Self, Refusal> {
+        let host = host(parts)?;
+        match host.strip_suffix(".localhost") {
+            Some(bucket) if !self.virtual_hosted => {
+                let path = match self.key.is_empty() && !parts.uri.path().ends_with('/') {
+                    true => self.bucket,
+                    false => format!("{}/{}", self.bucket, self.key),
+                };
+                let key = match path.as_str() {
+                    "/" => String::new(),
+                    _ => path,
+                };
+                Ok(Self {
+                    bucket: bucket.to_owned(),
+                    key,
+                    virtual_hosted: true,
+                    ..self
+                })
+            }
+            None if !self.virtual_hosted && !self.bucket.is_empty() => {
+                let message = "Please use virtual hosted style to access.";
+                Err(Refusal::new(403, "SecondLevelDomainForbidden", message))
+            }
+            _ => Ok(self),
+        }
+    }
+
     /// Refuses a request for a bucket of `region` at the endpoint of another.
     pub(crate) fn check_endpoint(&self, region: &str) -> Result<(), Refusal> {
         let here = match &self.endpoint {

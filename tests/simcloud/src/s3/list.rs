@@ -13,6 +13,7 @@ use crate::body::Body;
 use crate::clock::iso_date;
 use crate::object::Restore;
 use crate::query::{Query, encode_path};
+use crate::quirks::Quirks;
 use crate::refusal::{Refusal, element};
 
 /// One page: keys in UTF-8 binary order, and groups of keys that share a part up to a delimiter;
@@ -21,7 +22,7 @@ pub(crate) fn page(
     (name, bucket): (&str, &Bucket),
     parts: &Parts,
     query: &Query,
-    most: usize,
+    (most, quirks): (usize, &Quirks),
 ) -> Result<Response<Body>, Refusal> {
     let asked = number(query, "max-keys", 1000, 0..=i32::MAX as usize)?;
     let prefix = query.get("prefix").unwrap_or_default();
@@ -64,6 +65,7 @@ pub(crate) fn page(
     let shown = Shown {
         owner: query.get("fetch-owner") == Some("true"),
         restore: wants_restore(&parts.headers)?,
+        quirks,
     };
     // Objects first, then groups, as S3 answers; both count as entries of the page.
     for entry in &found.entries {
@@ -83,9 +85,10 @@ pub(crate) fn page(
 
 /// What of an object is told only when asked for.
 #[derive(Clone, Copy)]
-struct Shown {
+struct Shown<'a> {
     owner: bool,
     restore: bool,
+    quirks: &'a Quirks,
 }
 
 /// Whether `x-amz-optional-object-attributes` asks for the one attribute there is.
@@ -102,11 +105,11 @@ fn wants_restore(headers: &HeaderMap) -> Result<bool, Refusal> {
     }
 }
 
-fn contents(xml: &mut String, key: &str, object: &Stored, shown: Shown) {
+fn contents(xml: &mut String, key: &str, object: &Stored, shown: Shown<'_>) {
     xml.push_str("<Contents>");
     element(xml, "Key", key);
     element(xml, "LastModified", &iso_date(object.modified));
-    element(xml, "ETag", &object.etag());
+    element(xml, "ETag", &super::object::etag(object, shown.quirks));
     if object.extra().is_some_and(|extra| extra.crc64.is_some()) {
         element(xml, "ChecksumAlgorithm", "CRC64NVME");
         element(xml, "ChecksumType", "FULL_OBJECT");

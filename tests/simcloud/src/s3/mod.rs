@@ -7,6 +7,7 @@ mod customer_key;
 mod list;
 mod metadata;
 mod object;
+mod odd_list;
 pub(crate) mod store;
 mod tagging;
 mod versions;
@@ -24,6 +25,7 @@ use crate::body::Body;
 use crate::lock;
 use crate::op::OpKind;
 use crate::query::Query;
+use crate::quirks::{Quirk, Quirks};
 use crate::refusal::{Refusal, element};
 use crate::state::State;
 
@@ -52,8 +54,11 @@ pub(crate) struct Request {
 
 impl Request {
     /// Reads what a request asks for; anything not served is refused loudly.
-    pub(crate) fn read(parts: &Parts) -> Result<Self, Refusal> {
-        let address = Address::read(parts)?;
+    pub(crate) fn read(parts: &Parts, quirks: &Quirks) -> Result<Self, Refusal> {
+        let mut address = Address::read(parts)?;
+        if quirks.has(Quirk::VirtualHostOnly) {
+            address = address.by_host(parts)?;
+        }
         let query = Query::parse(parts.uri.query().unwrap_or_default())
             .ok_or_else(|| Refusal::new(400, "InvalidURI", "Couldn't parse the specified URI."))?;
         let (kind, known) = operation(parts, &address, &query)?;
@@ -95,6 +100,8 @@ impl Request {
                 return Err(self.tell_region(refusal, place.as_ref()));
             }
         }
+        let quirks = &state.quirks;
+        quirks.check(self.kind, &self.address.key, parts, &self.query)?;
         let store = lock(&state.s3);
         let bucket = store.buckets.get(&self.address.bucket);
         if self.kind == OpKind::ListBuckets {
@@ -106,24 +113,52 @@ impl Request {
         })?;
         match self.kind {
             OpKind::GetBucketLocation => Ok(buckets::location(&bucket.region)),
+            OpKind::HeadBucket if quirks.has(Quirk::RegionUntold) => {
+                Ok(Response::new(Body::default()))
+            }
             OpKind::HeadBucket => Ok(region_reply(&bucket.region)),
+            OpKind::ListObjects if quirks.list_oddly() => {
+                let most = state.page_keys.load(Ordering::Relaxed);
+                let named = (self.address.bucket.as_str(), bucket);
+                odd_list::page(named, parts, &self.query, (most, quirks))
+            }
             // Only now: a source that the fetcher tidied up to its bucket fails by its signature.
             OpKind::ListObjects if self.query.get("list-type") != Some("2") => {
                 Err(not_implemented("ListObjects of version 1"))
             }
             OpKind::ListObjects => {
                 let most = state.page_keys.load(Ordering::Relaxed);
-                list::page((&self.address.bucket, bucket), parts, &self.query, most)
+                list::page(
+                    (&self.address.bucket, bucket),
+                    parts,
+                    &self.query,
+                    (most, quirks),
+                )
             }
             _ => {
                 let version = self.query.get("versionId");
+                if self.kind == OpKind::HeadObject && self.is_folder(bucket, quirks) {
+                    return Ok(object::folder());
+                }
+                // The version that is there has the name null.
+                let version = version.filter(|_| !quirks.has(Quirk::NullVersions));
                 let object = bucket.find(&self.address.key, version)?;
                 match self.kind {
                     OpKind::GetObjectTagging => Ok(tagging::read(&object)),
-                    _ => object::read(parts, &self.query, &object, claim.is_some()),
+                    _ => object::read(parts, &self.query, &object, (claim.is_some(), quirks)),
                 }
             }
         }
+    }
+
+    /// Is it a key below which others are, of a server that answers HEAD for such?
+    fn is_folder(&self, bucket: &store::Bucket, quirks: &Quirks) -> bool {
+        let key = &self.address.key;
+        let below = format!("{}/", key.trim_end_matches('/'));
+        let first = bucket.keys.next(std::ops::Bound::Included(&below));
+        quirks.has(Quirk::FoldersAnswerHead)
+            && bucket.keys.get(key).is_none()
+            && first.is_some_and(|(name, _)| name.starts_with(&below))
     }
 
     /// Whether anyone may: a public bucket lets objects be read, not their tags.
@@ -166,6 +201,8 @@ fn operation(
 ) -> Result<(OpKind, &'static [&'static str]), Refusal> {
     const LIST: &[&str] = &[
         "list-type",
+        "marker",
+        "x-amz-request-payer",
         "prefix",
         "delimiter",
         "max-keys",

@@ -13,6 +13,7 @@ use crate::conditions::Conditions;
 use crate::crc;
 use crate::object::Restore;
 use crate::query::Query;
+use crate::quirks::{Quirk, Quirks};
 use crate::range::{self, Range};
 use crate::refusal::Refusal;
 
@@ -31,27 +32,33 @@ pub(crate) fn read(
     parts: &Parts,
     query: &Query,
     object: &Stored,
-    may_read_tags: bool,
+    (may_read_tags, quirks): (bool, &Quirks),
 ) -> Result<Response<Body>, Refusal> {
     let head = parts.method == Method::HEAD;
     let key = object.extra().and_then(|extra| extra.customer_key.as_ref());
     customer_key::check(&parts.headers, key)?;
-    if object.is_archived() && !head {
+    if object.is_archived() && !head && !quirks.has(Quirk::ClassesAreNames) {
         return Err(archived(object));
     }
-    let etag = object.etag();
+    let etag = etag(object, quirks);
     check_conditions(&parts.headers, &etag, object.modified)?;
     let length = object.content.length();
-    let range = range::read(&parts.headers, "range", length).map_err(|()| {
+    let mut range = range::read(&parts.headers, "range", length).map_err(|()| {
         let message = "The requested range is not satisfiable";
         Refusal::new(416, "InvalidRange", message)
             .element("ActualObjectSize", length.to_string())
             .header("content-range", format!("bytes */{length}"))
     })?;
+    if quirks.has(Quirk::IgnoresRange) {
+        range = None;
+    }
     let mut response = Response::new(Body::default());
     let headers = response.headers_mut();
     let whole = range.is_none();
     facts(headers, object, &etag);
+    if quirks.has(Quirk::NullVersions) {
+        set(headers, "x-amz-version-id", "null");
+    }
     set(headers, "accept-ranges", "bytes");
     if let Some(extra) = object.extra() {
         if may_read_tags && !extra.tags.is_empty() {
@@ -77,7 +84,9 @@ pub(crate) fn read(
         start: 0,
         end: length,
     });
-    set(headers, "content-length", &(end - start).to_string());
+    if !(head && quirks.has(Quirk::HeadWithoutLength)) {
+        set(headers, "content-length", &(end - start).to_string());
+    }
     if !whole {
         let text = format!("bytes {start}-{}/{length}", end - 1);
         set(headers, "content-range", &text);
@@ -87,6 +96,34 @@ pub(crate) fn read(
         *response.body_mut() = Body::range(object.content.clone(), start, end);
     }
     Ok(response)
+}
+
+/// The ETag with its quotes, as this server tells it.
+pub(crate) fn etag(object: &Stored, quirks: &Quirks) -> String {
+    let etag = object.etag();
+    if quirks.has(Quirk::EtagsNoMd5) {
+        // Some other 32 digits: each replaced by its complement.
+        let other = |digit: char| match digit.to_digit(16) {
+            Some(value) => char::from_digit(15 - value, 16).unwrap_or(digit),
+            None => digit,
+        };
+        return etag.chars().map(other).collect();
+    }
+    match quirks.has(Quirk::WeakEtags) {
+        true => format!("W/{etag}"),
+        false => etag,
+    }
+}
+
+/// The answer to HEAD of what is no object but a folder.
+pub(crate) fn folder() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    let headers = response.headers_mut();
+    set(headers, "content-type", "application/x-directory");
+    set(headers, "content-length", "0");
+    set(headers, "etag", "\"d41d8cd98f00b204e9800998ecf8427e\"");
+    set(headers, "last-modified", "Fri, 24 May 2013 00:00:00 GMT");
+    response
 }
 
 fn check_conditions(headers: &HeaderMap, etag: &str, modified: u64) -> Result<(), Refusal> {

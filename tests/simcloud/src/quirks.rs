@@ -1,0 +1,214 @@
+//! Servers that speak S3 in their own way, as people who copy from them report it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use hyper::http::request::Parts;
+
+use crate::op::OpKind;
+use crate::query::Query;
+use crate::refusal::Refusal;
+
+/// One way in which a server differs from Amazon's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quirk {
+    /// 400 for `x-amz-checksum-mode` (Backblaze B2).
+    ChecksumModeRefused,
+    /// 501 for `x-amz-optional-object-attributes`.
+    OptionalAttributesRefused,
+    /// 400 for `encoding-type`.
+    EncodingTypeRefused,
+    /// 400 for `max-buckets`.
+    MaxBucketsRefused,
+    /// 403 without `x-amz-request-payer` (requester pays).
+    RequesterPays,
+    /// 403 `SecondLevelDomainForbidden` for path style (Alibaba OSS); the bucket stands before
+    /// `.localhost`.
+    VirtualHostOnly,
+    /// HeadBucket does not tell the region.
+    RegionUntold,
+    /// 503 `SlowDown` for ever for objects whose key holds `unreadable` (MinIO without quorum).
+    UnreadableObjects,
+    /// 503 for every object.
+    AllObjectsBusy,
+    /// ListObjects of version 1 only: `list-type`, `start-after` and tokens are passed over.
+    ListV1Only,
+    /// Keys are listed folder by folder (`foo/1` before `foo.conda`), and `start-after` filters
+    /// what is not greater.
+    Unsorted,
+    /// Three empty pages, each with a new token, before every page with keys (Ceph, GCS).
+    EmptyPages,
+    /// Each page begins with the last key of the one before.
+    RepeatsAtEdge,
+    /// Each key is listed twice in a row.
+    RepeatsKeys,
+    /// `start-after` names the first key that is wanted.
+    StartAfterIncluded,
+    /// Keys are encoded as asked for, and EncodingType is left out (Ceph before 2016).
+    EncodingTypeUnsaid,
+    /// Keys are told as they are whatever is asked for, and EncodingType is left out.
+    NeverEncodes,
+    /// Keys that hold `latin` are told in a form that is not UTF-8.
+    LatinKeys,
+    /// `LastModified` as in HTTP headers.
+    HttpDates,
+    /// `LastModified` without a zone.
+    DatesWithoutZone,
+    /// `LastModified` is empty.
+    NoDates,
+    /// Listings tell no sizes.
+    NoSizes,
+    /// HEAD tells no length (R2, NetApp).
+    HeadWithoutLength,
+    /// ETags are weak: `W/"…"`.
+    WeakEtags,
+    /// ETags have 32 hexadecimal digits and are no MD5.
+    EtagsNoMd5,
+    /// `Range` is passed over: 200 and everything.
+    IgnoresRange,
+    /// Every object has the version `null`.
+    NullVersions,
+    /// Storage classes are names alone: every object can be read (MinIO).
+    ClassesAreNames,
+    /// HEAD of a key below which there are others says 200, without an object of that name.
+    FoldersAnswerHead,
+}
+
+/// Every quirk with its name on a command line.
+pub const QUIRKS: &[(Quirk, &str)] = &[
+    (Quirk::ChecksumModeRefused, "checksum-mode-refused"),
+    (
+        Quirk::OptionalAttributesRefused,
+        "optional-attributes-refused",
+    ),
+    (Quirk::EncodingTypeRefused, "encoding-type-refused"),
+    (Quirk::MaxBucketsRefused, "max-buckets-refused"),
+    (Quirk::RequesterPays, "requester-pays"),
+    (Quirk::VirtualHostOnly, "virtual-host-only"),
+    (Quirk::RegionUntold, "region-untold"),
+    (Quirk::UnreadableObjects, "unreadable-objects"),
+    (Quirk::AllObjectsBusy, "all-objects-busy"),
+    (Quirk::ListV1Only, "list-v1-only"),
+    (Quirk::Unsorted, "unsorted"),
+    (Quirk::EmptyPages, "empty-pages"),
+    (Quirk::RepeatsAtEdge, "repeats-at-edge"),
+    (Quirk::RepeatsKeys, "repeats-keys"),
+    (Quirk::StartAfterIncluded, "start-after-included"),
+    (Quirk::EncodingTypeUnsaid, "encoding-type-unsaid"),
+    (Quirk::NeverEncodes, "never-encodes"),
+    (Quirk::LatinKeys, "latin-keys"),
+    (Quirk::HttpDates, "http-dates"),
+    (Quirk::DatesWithoutZone, "dates-without-zone"),
+    (Quirk::NoDates, "no-dates"),
+    (Quirk::NoSizes, "no-sizes"),
+    (Quirk::HeadWithoutLength, "head-without-length"),
+    (Quirk::WeakEtags, "weak-etags"),
+    (Quirk::EtagsNoMd5, "etags-no-md5"),
+    (Quirk::IgnoresRange, "ignores-range"),
+    (Quirk::NullVersions, "null-versions"),
+    (Quirk::ClassesAreNames, "classes-are-names"),
+    (Quirk::FoldersAnswerHead, "folders-answer-head"),
+];
+
+impl fmt::Display for Quirk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = QUIRKS.iter().find(|(quirk, _)| quirk == self);
+        f.write_str(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Quirk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = QUIRKS.iter().find(|(_, name)| *name == text);
+        found.map(|(quirk, _)| *quirk).ok_or_else(|| {
+            let names: Vec<&str> = QUIRKS.iter().map(|(_, name)| *name).collect();
+            format!("unknown quirk {text}; known: {}", names.join(" "))
+        })
+    }
+}
+
+/// The quirks of one server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Quirks(BTreeSet<Quirk>);
+
+impl Quirks {
+    pub(crate) fn new(quirks: impl IntoIterator<Item = Quirk>) -> Self {
+        Self(quirks.into_iter().collect())
+    }
+
+    pub(crate) fn has(&self, quirk: Quirk) -> bool {
+        self.0.contains(&quirk)
+    }
+
+    /// Must the listing be made by [`crate::s3::odd_list`]?
+    pub(crate) fn list_oddly(&self) -> bool {
+        self.0
+            .range(Quirk::ListV1Only..=Quirk::NoSizes)
+            .next()
+            .is_some()
+    }
+
+    /// Refuses what this server refuses whoever asks.
+    pub(crate) fn check(
+        &self,
+        kind: OpKind,
+        key: &str,
+        parts: &Parts,
+        query: &Query,
+    ) -> Result<(), Refusal> {
+        let has = |name: &str| parts.headers.contains_key(name) || query.has(name);
+        let unknown = [
+            (Quirk::ChecksumModeRefused, "x-amz-checksum-mode", 400),
+            (
+                Quirk::OptionalAttributesRefused,
+                "x-amz-optional-object-attributes",
+                501,
+            ),
+            (Quirk::EncodingTypeRefused, "encoding-type", 400),
+            (Quirk::MaxBucketsRefused, "max-buckets", 400),
+        ];
+        for (quirk, name, status) in unknown {
+            if self.has(quirk) && has(name) {
+                let code = match status {
+                    501 => "NotImplemented",
+                    _ => "InvalidArgument",
+                };
+                let message = format!("{name} is not known to this server");
+                return Err(Refusal::new(status, code, message));
+            }
+        }
+        let asks_for_objects = !matches!(kind, OpKind::HeadBucket | OpKind::ListBuckets);
+        if self.has(Quirk::RequesterPays) && asks_for_objects && !has("x-amz-request-payer") {
+            return Err(Refusal::new(403, "AccessDenied", "Access Denied"));
+        }
+        let busy = self.has(Quirk::AllObjectsBusy) && !key.is_empty()
+            || self.has(Quirk::UnreadableObjects) && key.contains("unreadable");
+        if busy {
+            let message = "Resource requested is unreadable, please reduce your request rate";
+            return Err(Refusal::new(503, "SlowDown", message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_quirk_is_read_back_from_its_name() {
+        for (quirk, name) in QUIRKS {
+            assert_eq!(name.parse::<Quirk>().unwrap(), *quirk);
+            assert_eq!(quirk.to_string(), *name);
+        }
+        assert!(
+            "unheard-of"
+                .parse::<Quirk>()
+                .unwrap_err()
+                .contains("unsorted")
+        );
+    }
+}

@@ -19,11 +19,19 @@ pub fn one_line(text: &str) -> String {
 }
 
 /// The text, such as a key, with control characters and bidirectional controls written out as
-/// `\u{a}`, so that what is shown tells it from every other.
+/// `\n` or `\u{202e}`, so that what is shown tells it from every other.
 pub fn visible(text: &str) -> Cow<'_, str> {
     write_out(Cow::Borrowed(text), |letter| {
         letter.is_control() || is_bidirectional(letter)
     })
+}
+
+/// A key as it is, or in quotes where something in it is written out.
+pub fn quoted_if_odd(key: &str) -> Cow<'_, str> {
+    match visible(key) {
+        Cow::Borrowed(key) => Cow::Borrowed(key),
+        Cow::Owned(_) => Cow::Owned(format!("{key:?}")),
+    }
 }
 
 /// The text cut to `most` bytes, the marker of what is missing included.
@@ -47,7 +55,7 @@ fn write_out(text: Cow<'_, str>, hidden: impl Fn(char) -> bool) -> Cow<'_, str> 
     for letter in text.chars() {
         if hidden(letter) {
             // Writing to a String does not fail.
-            write!(shown, "{}", letter.escape_unicode()).unwrap_or_default();
+            write!(shown, "{}", letter.escape_debug()).unwrap_or_default();
         } else {
             shown.push(letter);
         }
@@ -75,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_key_is_shown_so_that_it_can_be_told_from_others() {
-        assert_eq!(visible("a\nb"), "a\\u{a}b");
+        assert_eq!(visible("a\nb\u{7}"), "a\\nb\\u{7}");
         assert_eq!(visible("\u{2066}x\u{2069}"), "\\u{2066}x\\u{2069}");
         assert_eq!(visible("שלום/a b"), "שלום/a b");
     }

@@ -141,7 +141,11 @@ async fn submit(
     }
     let source = wiring.source(&request.source);
     let now_ms = wiring.clock.unix_ms();
-    let spec = request.plan(&source, job.clone(), now_ms).await?;
+    let destination_clock = wiring.read_destination_clock(&request.destination).await;
+    let spec = JobSpec {
+        destination_clock,
+        ..request.plan(&source, job.clone(), now_ms).await?
+    };
     probe::warn(&wiring.clients().of(&spec)?, &spec, metrics).await;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(

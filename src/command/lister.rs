@@ -15,7 +15,7 @@ use crate::config::{Env, ListerCli};
 use crate::copier::probe;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::JobId;
+use crate::job::{JobId, JobSpec};
 use crate::lister::Lister;
 use crate::message::JobEvent;
 use crate::metrics::Role;
@@ -149,9 +149,12 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
     }
     let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
     let source = wiring.source(&request.source);
-    let spec = request
-        .plan(&source, job.clone(), wiring.clock.unix_ms())
-        .await?;
+    let now_ms = wiring.clock.unix_ms();
+    let destination_clock = wiring.read_destination_clock(&request.destination).await;
+    let spec = JobSpec {
+        destination_clock,
+        ..request.plan(&source, job.clone(), now_ms).await?
+    };
     probe::warn(&wiring.clients().of(&spec)?, &spec, &fleet.metrics).await;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
@@ -201,7 +204,7 @@ async fn done(mut board: Board, joined: &Joined, to_the_end: bool) -> Option<Kno
 mod tests {
     use super::*;
     use crate::board::Jobs;
-    use crate::job::{JobEnd, JobSpec, JobStatus, Totals};
+    use crate::job::{JobEnd, JobStatus, Totals};
 
     /// A board that stands at a job's first end.
     fn board(job: &JobId) -> Board {

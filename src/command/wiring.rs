@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clients::{Clients, Login};
 use crate::clock::Clock;
 use crate::config::{AccessArgs, Env};
-use crate::destination::client::Destination;
+use crate::destination::client::{Destination, read_clock};
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{Roots, Transport};
@@ -94,6 +94,18 @@ impl Wiring {
             client.check_access(container).await
         })
         .await
+    }
+
+    /// Asks the destination for its own clock, in seconds since 1970.
+    pub(super) async fn read_destination_clock(&self, destination: &DestinationUrl) -> Option<i64> {
+        let clock = read_clock(self.http.usual(), destination.account_url()).await;
+        if clock.is_none() {
+            tracing::warn!(
+                "the destination does not tell its time: what the job itself wrote is known again \
+                 by its content alone"
+            );
+        }
+        clock
     }
 
     /// Clients for the jobs of this process.

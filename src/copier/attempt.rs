@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::blocks::Unproven;
 use super::hold::Admission;
 use super::seat::{self, Lane};
 use super::transfer::{self, Attempt};
@@ -34,7 +35,7 @@ pub(super) async fn handle(
     }
     let root = match spec.root(task.root) {
         Ok(root) => root,
-        Err(failure) => return failed(shared, "", delivery, task, failure).await,
+        Err(failure) => return failed(shared, (spec, None), delivery, task, failure).await,
     };
     if let Admission::Wait(wait) = shared.holds.admit(&root.bucket) {
         return put_back(delivery, wait).await;
@@ -62,9 +63,14 @@ pub(super) async fn handle(
             finish(shared, delivery, task, ending).await
         }
         Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
+        Ok(Attempt::Unproven(Unproven { etag, failure })) => {
+            let unproven = Some(etag);
+            let task = CopyTask { unproven, ..task };
+            failed(shared, (spec, Some(root)), delivery, task, failure).await
+        }
         Err(failure) => match denied(shared, root, begun, &failure) {
             Some(wait) => put_back(delivery, wait).await,
-            None => failed(shared, &root.bucket, delivery, task, failure).await,
+            None => failed(shared, (spec, Some(root)), delivery, task, failure).await,
         },
     }
 }
@@ -100,10 +106,10 @@ async fn paused(delivery: Delivery, task: CopyTask, staged: Staged) -> Result<()
 
 async fn failed(
     shared: &Shared,
-    bucket: &str,
+    (spec, root): (&JobSpec, Option<&Root>),
     delivery: Delivery,
     task: CopyTask,
-    failure: Failure,
+    mut failure: Failure,
 ) -> Result<()> {
     let copier = &shared.copier;
     copier
@@ -123,9 +129,19 @@ async fn failed(
             let mut message = delivery.message.clone();
             message.headers.attempt += 1;
             message.headers.since_ms = tries.since_ms(now_ms);
+            if task.unproven.is_some() {
+                message = Envelope::new(message.headers, &task)?;
+            }
             settled(delivery.again(message, wait).await)
         }
         Decision::GiveUp => {
+            if let (Some(root), Some(etag)) = (root, &task.unproven)
+                && let Err(left) =
+                    transfer::delete_unproven(shared, spec, root, &task.object.key, etag).await
+            {
+                failure.message = format!("{failure}; {left}");
+            }
+            let bucket = root.map_or("", |root| root.bucket.as_str());
             tell(shared, bucket, &task.object.key, attempt + 1, &failure);
             let ending = Ending::Failed {
                 reason: failure.reason,

@@ -14,12 +14,11 @@ use tokio::time::Instant;
 use super::digests::Digests;
 use super::object::SourceObject;
 use super::passage::Passage;
-use super::plan::{Block, Blocks};
+use super::plan::{self, Block, Blocks, MAX_PUT_BLOB_SIZE, Plan};
 use super::proof;
-use crate::destination::client::{
-    BlobError, BlobHeaders, BlockList, BlockRange, Conditions, CopySource,
-};
+use crate::destination::client::{BlobError, BlockList, BlockRange, Conditions, CopySource};
 use crate::failure::{Failure, Reason, Result};
+use crate::job::CopyOptions;
 use crate::message::Staged;
 
 /// How long a delivery works on one object before it puts it back.
@@ -35,44 +34,99 @@ pub(super) enum Progress {
     Done(Option<u64>),
     /// There is more to stage; this is what was learned.
     Paused(Staged),
+    /// A blob was made, and its content is not proved.
+    Unproven(Unproven),
+}
+
+/// A blob whose content is not the object's, or not known to be.
+#[derive(Debug)]
+pub(super) struct Unproven {
+    /// Its ETag.
+    pub(super) etag: String,
+    /// What is wrong.
+    pub(super) failure: Failure,
 }
 
 /// Stages the blocks that are not there yet, makes sure that the source is still the same, then
-/// commits. `begun` tells the first second in which this job may have written, from the
-/// destination's date.
+/// commits. `first_write` is the first second in which this job may have written. None where blocks of others are staged, and one request does without any.
 pub(super) async fn copy(
     passage: &Passage,
     source: &SourceObject,
-    plan: &Blocks,
+    options: &CopyOptions,
     earlier: Option<&Staged>,
-    (conditions, begun): (&Conditions, impl Fn(Option<i64>) -> i64),
-) -> Result<Progress> {
+    (conditions, first_write): (&Conditions, Option<i64>),
+) -> Result<Option<Progress>> {
     let there = block_list(passage).await?;
-    if let Some(list) = &there
-        && committed(list, plan, begun(list.date))
-    {
-        return Ok(Progress::Done(None));
-    }
-    let there = match there {
-        Some(list) if is_foreign(&list, plan) => {
-            clear(passage, &list).await?;
-            None
-        }
-        there => there,
+    let Plan::Blocks(plan) = &plan_for(source, options, there.as_ref(), MAX_PUT_BLOB_SIZE)? else {
+        return Ok(None);
     };
+    if let Some(list) = &there
+        && committed(list, plan, first_write)
+    {
+        return Ok(Some(Progress::Done(None)));
+    }
     let mut digests = Digests::of_earlier(plan, earlier);
     let matters = source.head.checksum_crc64nvme.is_some();
     let missing = missing(plan, there.as_ref(), |index| {
         !matters || digests.knows(index)
     });
     if let Some(paused) = stage_all(passage, plan, missing, &mut digests).await? {
-        return Ok(Progress::Paused(paused));
+        return Ok(Some(Progress::Paused(paused)));
+    }
+    let whole = digests.whole(plan);
+    if !proof::same_crc64(source.head.checksum_crc64nvme, whole)? {
+        check_lengths(passage, plan).await?;
     }
     unchanged(passage, source).await?;
-    let whole = digests.whole(plan);
-    proof::same_crc64(source.head.checksum_crc64nvme, whole)?;
     commit(passage, source, plan, conditions).await?;
-    Ok(Progress::Done(whole))
+    Ok(Some(Progress::Done(whole)))
+}
+
+/// Plans an object beside what is staged at its blob.
+pub(super) fn plan_for(
+    source: &SourceObject,
+    options: &CopyOptions,
+    there: Option<&BlockList>,
+    most_whole: u64,
+) -> Result<Plan> {
+    let staged = there.map(|list| list.uncommitted.as_slice());
+    let ids = staged.unwrap_or_default().iter().map(|(id, _)| id.as_str());
+    plan::plan_beside(
+        source.head.size,
+        &source.identity,
+        options,
+        (ids, most_whole),
+    )
+}
+
+/// Makes sure that every block that is staged has the length it was asked for with: a server that
+/// passes over `Range` sends all of the object for each.
+async fn check_lengths(passage: &Passage, plan: &Blocks) -> Result<()> {
+    let list = block_list(passage).await?.unwrap_or_default();
+    let staged: HashMap<&str, u64> = list
+        .committed
+        .iter()
+        .chain(&list.uncommitted)
+        .map(|(id, length)| (id.as_str(), *length))
+        .collect();
+    let wrong = plan.iter().find_map(|block| {
+        let length = staged.get(block.id.as_str()).copied();
+        (length != Some(block.length)).then_some((block, length))
+    });
+    let Some((block, length)) = wrong else {
+        return Ok(());
+    };
+    let found = length.map_or_else(
+        || "is gone".to_owned(),
+        |length| format!("has {length} bytes"),
+    );
+    Err(Failure::retry(
+        Reason::ChecksumMismatch,
+        format!(
+            "the block staged for {} bytes from byte {} {found}: does the source heed Range?",
+            block.length, block.offset
+        ),
+    ))
 }
 
 /// Stages blocks in parallel until all are there or the lease ends.
@@ -134,7 +188,7 @@ async fn stage(passage: &Passage, block: &Block) -> Result<Option<u64>> {
 }
 
 /// Blocks and whether a blob is made of them; none where there is nothing.
-async fn block_list(passage: &Passage) -> Result<Option<BlockList>> {
+pub(super) async fn block_list(passage: &Passage) -> Result<Option<BlockList>> {
     let started = Instant::now();
     let list = passage
         .clients
@@ -147,10 +201,15 @@ async fn block_list(passage: &Passage) -> Result<Option<BlockList>> {
 }
 
 /// Has this job made the blob of these blocks before?
-fn committed(list: &BlockList, plan: &Blocks, begun: i64) -> bool {
-    let ours = list.last_modified.is_some_and(|at| at >= begun);
+fn committed(list: &BlockList, plan: &Blocks, first_write: Option<i64>) -> bool {
+    let young = list.last_modified.zip(first_write);
+    young.is_some_and(|(at, first)| at >= first) && is_made_of(list, plan)
+}
+
+/// Is the blob made of these very blocks?
+pub(super) fn is_made_of(list: &BlockList, plan: &Blocks) -> bool {
     let planned = plan.iter().map(|block| (block.id, block.length));
-    ours && u64::try_from(list.committed.len()) == Ok(plan.count())
+    u64::try_from(list.committed.len()) == Ok(plan.count())
         && planned
             .zip(&list.committed)
             .all(|(planned, there)| planned == *there)
@@ -163,9 +222,8 @@ fn missing(
     settled: impl Fn(usize) -> bool,
 ) -> Vec<(usize, Block)> {
     let staged: HashMap<&str, u64> = there
-        .map(|list| list.uncommitted.iter())
         .into_iter()
-        .flatten()
+        .flat_map(|list| list.committed.iter().chain(&list.uncommitted))
         .map(|(id, length)| (id.as_str(), *length))
         .collect();
     let is_there = |block: &Block| staged.get(block.id.as_str()) == Some(&block.length);
@@ -175,56 +233,10 @@ fn missing(
         .collect()
 }
 
-/// Are there staged blocks of somebody else's that would be refused beside ours (ids of another
-/// length), or leave us no room (100,000 uncommitted blocks are the most)?
-fn is_foreign(list: &BlockList, plan: &Blocks) -> bool {
-    let length = plan.iter().next().map_or(0, |block| block.id.len());
-    let foreign = |id: &str| id.len() != length || !plan.owns(id);
-    let others = list.uncommitted.iter().filter(|(id, _)| foreign(id));
-    let odd = list.uncommitted.iter().any(|(id, _)| id.len() != length);
-    odd || others.count() > 50_000
-}
-
-/// Drops staged blocks: by committing what is committed already, or making and deleting an empty
-/// blob where nothing is.
-async fn clear(passage: &Passage, list: &BlockList) -> Result<()> {
-    tracing::warn!(
-        object.key = passage.key,
-        "staged blocks of another writer are dropped"
-    );
-    let destination = &passage.clients.destination;
-    let (blob, none) = (&passage.blob, Conditions::create_only());
-    let found = destination.head_blob(blob).await?;
-    let Some(found) = found else {
-        let headers = BlobHeaders::default();
-        let empty = destination
-            .put_block_list(blob, &[], &headers, &none)
-            .await?;
-        let same = Conditions::only_over(&empty.etag);
-        destination.delete_blob(blob, &same).await?;
-        return Ok(());
-    };
-    let ids: Vec<String> = list.committed.iter().map(|(id, _)| id.clone()).collect();
-    if ids.is_empty() {
-        // Made in one piece: only a new write drops what is staged beside it.
-        let same = Conditions::only_over(&found.etag);
-        destination.delete_blob(blob, &same).await?;
-        return Ok(());
-    }
-    let same = Conditions::only_over(&found.etag);
-    destination
-        .put_block_list(blob, &ids, &found.headers, &same)
-        .await?;
-    Ok(())
-}
-
-/// Nothing pins an object without a version: what was staged is one object's only if it is still
-/// the same after the last block.
-async fn unchanged(passage: &Passage, source: &SourceObject) -> Result<()> {
-    if passage.version.is_some() {
-        return Ok(());
-    }
-    if source.same_as(&passage.head().await?) {
+/// What was read of an object that no version pins is one object's only if it is still the same
+/// afterwards.
+pub(super) async fn unchanged(passage: &Passage, source: &SourceObject) -> Result<()> {
+    if source.pinned || source.same_as(&passage.head().await?) {
         return Ok(());
     }
     Err(Failure::retry(

@@ -61,7 +61,7 @@ impl Digests {
     pub(super) fn to_message(&self, plan: &Blocks) -> Staged {
         let known = (0_u32..).zip(&self.crcs);
         Staged {
-            plan: plan.stem().to_owned(),
+            plan: plan.stem(),
             crcs: known
                 .filter_map(|(index, crc)| Some((index, (*crc)?)))
                 .collect(),

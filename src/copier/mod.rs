@@ -8,6 +8,8 @@ mod blocks;
 mod carry;
 mod containers;
 mod digests;
+mod etags;
+mod existing;
 mod hold;
 mod intake;
 mod object;
@@ -23,6 +25,7 @@ mod relay;
 mod seat;
 pub(crate) mod target;
 mod transfer;
+mod whole;
 mod worker;
 
 use std::collections::HashMap;
@@ -45,6 +48,7 @@ use crate::pace::Pace;
 use crate::prompt::Prompter;
 use crate::retry::RetryPolicy;
 pub(crate) use containers::Containers;
+use etags::OddEtags;
 use hold::Holds;
 use outcomes::Outcomes;
 
@@ -84,6 +88,7 @@ struct Shared {
     copier: Copier,
     limits: Limits,
     holds: Holds,
+    odd_etags: OddEtags,
     /// Blocks that large objects may have planned.
     planned: Arc<Semaphore>,
     /// Memory for relayed content, in MiB.
@@ -107,6 +112,7 @@ impl Copier {
         let shared = Shared {
             limits: Limits::new(self.speed.concurrency, self.metrics.clone()),
             holds: Holds::new(self.speed.hold, self.metrics.clone()),
+            odd_etags: OddEtags::default(),
             planned: Arc::new(Semaphore::new(seat::PLANNED)),
             relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,

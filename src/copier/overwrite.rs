@@ -21,28 +21,57 @@ pub(super) enum Verdict {
     Done,
 }
 
-/// Decides about an object whose blob was looked at. `begun` is when the job was submitted, in
-/// seconds since 1970 by the destination's own clock.
+/// What is decided about an object whose blob was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// This job may have written the blob, as it has the object's size and is young enough; what
+    /// would prove it is not in its properties.
+    pub(super) perhaps_ours: bool,
+}
+
+/// Decides about an object whose blob was looked at. `first_write` is the first second in which the
+/// job may have written, by the destination's own clock; where it is not known, time proves
+/// nothing.
+///
+/// A blob is the job's own where it has the object's content and is young enough. One that has only
+/// its size is somebody else's until something else proves the contrary.
 pub(super) fn decide(
     mode: Overwrite,
     object: &ListedObject,
     md5: Option<[u8; 16]>,
     found: Option<&BlobProperties>,
-    begun: i64,
-) -> Verdict {
+    first_write: Option<i64>,
+) -> Decision {
     let Some(found) = found else {
-        return Verdict::Write(Conditions::create_only());
+        return Decision {
+            verdict: Verdict::Write(Conditions::create_only()),
+            perhaps_ours: false,
+        };
     };
     let same_size = found.length == object.size;
     let known = known_content(object, md5, found);
+    let young = found.last_modified.zip(first_write);
+    let young = young.map(|(written, first)| written >= first);
     // An earlier attempt whose outcome was lost is no reason to skip, nor to write again.
-    let alike = match mode {
-        Overwrite::True => known == Some(true),
-        _ => known != Some(false),
-    };
-    if same_size && alike && found.last_modified.is_some_and(|at| at >= begun) {
-        return Verdict::Done;
+    if same_size && known == Some(true) && young == Some(true) {
+        return Decision {
+            verdict: Verdict::Done,
+            perhaps_ours: false,
+        };
     }
+    Decision {
+        verdict: by_mode(mode, object, (found, same_size, known)),
+        perhaps_ours: mode != Overwrite::True && same_size && young != Some(false),
+    }
+}
+
+/// What the overwrite rule says about a blob that is not the job's own.
+fn by_mode(
+    mode: Overwrite,
+    object: &ListedObject,
+    (found, same_size, known): (&BlobProperties, bool, Option<bool>),
+) -> Verdict {
     let replace = Conditions {
         if_match: Some(found.etag.clone()),
         ..Conditions::default()
@@ -84,7 +113,8 @@ mod tests {
     use super::*;
     use crate::destination::client::BlobHeaders;
 
-    const BEGUN: i64 = 1_000;
+    const FIRST: i64 = 1_000;
+    const BEGUN: Option<i64> = Some(FIRST);
 
     fn object(modified: i64) -> ListedObject {
         ListedObject {
@@ -129,7 +159,7 @@ mod tests {
     fn an_absent_blob_is_made_and_nothing_else_is_touched() {
         for mode in [False, IfSourceNewer, Changed, Prompt] {
             assert_eq!(
-                decide(mode, &object(0), None, None, BEGUN),
+                decide(mode, &object(0), None, None, BEGUN).verdict,
                 Verdict::Write(Conditions::create_only())
             );
         }
@@ -137,8 +167,9 @@ mod tests {
 
     #[test]
     fn what_was_there_before_the_job_is_judged_by_the_mode() {
-        let verdict =
-            |mode, modified, found| decide(mode, &object(modified), None, Some(&found), BEGUN);
+        let verdict = |mode, modified, found| {
+            decide(mode, &object(modified), None, Some(&found), BEGUN).verdict
+        };
         let skip = Verdict::Skip;
         assert_eq!(
             verdict(False, 950, blob(5, 900)),
@@ -170,7 +201,7 @@ mod tests {
     fn content_is_compared_by_md5_where_both_have_one() {
         let mut found = blob(5, 900);
         found.headers.content_md5 = Some([1; 16]);
-        let verdict = |md5| decide(Changed, &object(800), Some(md5), Some(&found), BEGUN);
+        let verdict = |md5| decide(Changed, &object(800), Some(md5), Some(&found), BEGUN).verdict;
         assert_eq!(verdict([1; 16]), Verdict::Skip(Skip::Unchanged));
         assert_eq!(verdict([2; 16]), replace());
     }
@@ -179,14 +210,14 @@ mod tests {
     #[test]
     fn what_is_replaced_anyway_is_written_again_unless_it_is_this_content() {
         fn verdict(found: Option<&BlobProperties>, md5: Option<[u8; 16]>) -> Verdict {
-            decide(Overwrite::True, &object(800), md5, found, BEGUN)
+            decide(Overwrite::True, &object(800), md5, found, BEGUN).verdict
         }
-        let mut found = blob(5, BEGUN);
+        let mut found = blob(5, FIRST);
         assert_eq!(verdict(Some(&found), Some([1; 16])), replace());
         assert_eq!(verdict(Some(&found), None), replace());
         found.headers.content_md5 = Some([1; 16]);
         assert_eq!(verdict(Some(&found), Some([1; 16])), Verdict::Done);
-        found.last_modified = Some(BEGUN - 1);
+        found.last_modified = Some(FIRST - 1);
         assert_eq!(verdict(Some(&found), Some([1; 16])), replace());
         let missing = Verdict::Write(Conditions::create_only());
         assert_eq!(verdict(None, Some([1; 16])), missing);
@@ -195,10 +226,32 @@ mod tests {
     #[test]
     fn what_this_job_wrote_itself_is_copied_not_skipped() {
         for mode in [False, IfSourceNewer, Changed, Prompt] {
-            let verdict = |found| decide(mode, &object(800), None, Some(&found), BEGUN);
-            assert_eq!(verdict(blob(5, BEGUN)), Verdict::Done);
-            assert_ne!(verdict(blob(6, BEGUN)), Verdict::Done);
-            assert_ne!(verdict(with_etag(blob(5, BEGUN), "other")), Verdict::Done);
+            let verdict = |found| decide(mode, &object(800), None, Some(&found), BEGUN).verdict;
+            assert_eq!(verdict(with_etag(blob(5, FIRST), "new")), Verdict::Done);
+            assert_ne!(verdict(with_etag(blob(6, FIRST), "new")), Verdict::Done);
+            assert_ne!(verdict(with_etag(blob(5, FIRST), "other")), Verdict::Done);
+            assert_ne!(verdict(with_etag(blob(5, FIRST - 1), "new")), Verdict::Done);
+        }
+    }
+
+    /// A blob of the same size may be anybody's.
+    #[test]
+    fn size_and_time_alone_prove_nothing() {
+        for mode in [False, IfSourceNewer, Changed, Prompt] {
+            for (found, first, perhaps) in [
+                (blob(5, FIRST), BEGUN, true),
+                (blob(5, FIRST - 1), BEGUN, false),
+                (blob(6, FIRST), BEGUN, false),
+                (blob(5, 1), None, true),
+            ] {
+                let decision = decide(mode, &object(800), None, Some(&found), first);
+                assert_ne!(decision.verdict, Verdict::Done);
+                assert_eq!(decision.perhaps_ours, perhaps, "{mode:?} {found:?}");
+            }
+            // Without the destination's clock not even its content tells whose it is.
+            let found = with_etag(blob(5, FIRST), "new");
+            let decision = decide(mode, &object(800), None, Some(&found), None);
+            assert_ne!(decision.verdict, Verdict::Done);
         }
     }
 }

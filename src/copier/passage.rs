@@ -99,9 +99,39 @@ impl Passage {
         match answer {
             Ok(value) => Ok(value),
             Err(error) if error.is("CannotVerifyCopySource") => {
-                Err(self.head().await.err().unwrap_or(error.failure))
+                Err(self.explain_refused_source(error.failure).await)
             }
             Err(error) => Err(contended(error)),
+        }
+    }
+
+    /// Why Azure could not read the source, which tells a status at most: what this process is told
+    /// by HEAD, or else by a GET of one byte.
+    async fn explain_refused_source(&self, failure: Failure) -> Failure {
+        let head = match self.head().await {
+            Ok(head) => head,
+            Err(seen) => return seen,
+        };
+        let denied = failure.reason == Reason::SourceDenied;
+        if !denied && failure.reason != Reason::SourceRejected {
+            return failure;
+        }
+        let source = &self.clients.source;
+        let (key, version) = (&self.key, self.version.as_deref());
+        match source.check_readable(&self.bucket, key, version).await {
+            Err(seen) if seen.reason == Reason::SourceArchived && head.restored => Failure {
+                message: format!("{seen}; its restored copy has expired: restore it again"),
+                ..seen
+            },
+            Err(seen) => seen,
+            Ok(()) if denied => Failure {
+                message: format!(
+                    "{failure}; this machine may read the object, so that only Azure is refused: \
+                     admit Azure's addresses in the bucket's policy, or give --relay=always"
+                ),
+                ..failure
+            },
+            Ok(()) => failure,
         }
     }
 

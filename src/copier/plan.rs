@@ -31,8 +31,26 @@ pub enum Plan {
 pub struct Blocks {
     size: u64,
     block_size: u64,
-    stem: String,
+    ids: Ids,
 }
+
+/// How the ids of blocks are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ids {
+    /// The stem, then the index in six digits: 36 bytes, as AzCopy's are.
+    Usual(String),
+    /// So many bytes as the ids of staged blocks that somebody else left (ids of one blob have one
+    /// length): what names content and size of blocks, then the index in two bytes.
+    Fitted(Vec<u8>),
+}
+
+/// Bytes of a usual id, before it is encoded.
+const USUAL_ID: usize = 36;
+/// The shortest id that names content, size of blocks and index, in bytes.
+const SHORTEST_ID: usize = 8;
+/// The most blocks that may be staged beside each other, committed or not
+/// (<https://learn.microsoft.com/rest/api/storageservices/put-block>).
+const MAX_STAGED: u64 = 100_000;
 
 /// One block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,39 +73,115 @@ pub fn plan(size: u64, version: &str, options: &CopyOptions) -> Result<Plan> {
     if size <= options.put_blob_size {
         return Ok(Plan::Whole);
     }
-    let mut block_size = options.block_size.clamp(1, MAX_BLOCK_SIZE);
-    while size.div_ceil(block_size) > MAX_BLOCKS {
-        if block_size == MAX_BLOCK_SIZE {
-            return Err(Failure::give_up(
-                Reason::DestinationRejected,
-                format!("{size} bytes are more than a blob can hold (50,000 blocks of 4,000 MiB)"),
-            ));
-        }
-        block_size = (block_size * 2).min(MAX_BLOCK_SIZE);
-    }
-    let hash = Sha256::digest(version.as_bytes());
-    let stem: String = hash
-        .iter()
-        .take(10)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let Some((block_size, _)) = fitting(size, options, MAX_BLOCKS) else {
+        return Err(Failure::give_up(
+            Reason::DestinationRejected,
+            format!("{size} bytes are more than a blob can hold (50,000 blocks of 4,000 MiB)"),
+        ));
+    };
     Ok(Plan::Blocks(Blocks {
         size,
         block_size,
-        stem: format!("{stem}{block_size:010x}"),
+        ids: Ids::Usual(format!("{}{block_size:010x}", hash_of(version))),
     }))
+}
+
+/// Plans an object beside blocks that are staged at its blob already, as ids in base64. Those of
+/// somebody else are left as they are: what is small enough goes in one request, which needs no
+/// blocks (`most_whole` bytes are the most), the rest gets ids of the length found there and a
+/// size of blocks with which all stay below the service's limit.
+///
+/// # Errors
+/// As for [`plan`]; also where ours fit beside the others in no way.
+pub fn plan_beside<'a>(
+    size: u64,
+    version: &str,
+    options: &CopyOptions,
+    (staged, most_whole): (impl Iterator<Item = &'a str>, u64),
+) -> Result<Plan> {
+    let usual = plan(size, version, options)?;
+    if usual == Plan::Whole {
+        return Ok(usual);
+    }
+    let staged: Vec<Vec<u8>> = staged
+        .map(|id| STANDARD.decode(id).unwrap_or_default())
+        .collect();
+    let length = staged.first().map_or(USUAL_ID, Vec::len);
+    let own = match length {
+        USUAL_ID => hash_of(version).into_bytes(),
+        length => fitted_hash(version, options, length),
+    };
+    let others = staged.iter().filter(|id| !id.starts_with(&own)).count();
+    let others = u64::try_from(others).unwrap_or(u64::MAX);
+    let room = MAX_STAGED.saturating_sub(others).min(MAX_BLOCKS);
+    if length == USUAL_ID && room == MAX_BLOCKS {
+        return Ok(usual);
+    }
+    if size <= most_whole {
+        return Ok(Plan::Whole);
+    }
+    let found = fitting(size, options, room).filter(|_| length >= SHORTEST_ID);
+    let Some((block_size, doublings)) = found else {
+        return Err(Failure::give_up(
+            Reason::DestinationRejected,
+            format!(
+                "another program has staged {others} blocks with ids of {length} bytes at this \
+                 blob, beside which ours do not fit: let it commit them, write a small blob of \
+                 this name (which drops them), or wait a week until Azure does"
+            ),
+        ));
+    };
+    let ids = match length {
+        USUAL_ID => Ids::Usual(format!("{}{block_size:010x}", hash_of(version))),
+        _ => Ids::Fitted([own, vec![doublings]].concat()),
+    };
+    Ok(Plan::Blocks(Blocks {
+        size,
+        block_size,
+        ids,
+    }))
+}
+
+/// The size of blocks, by doubling the one that is wanted, of which an object takes at most `most`;
+/// with how often it was doubled.
+fn fitting(size: u64, options: &CopyOptions, most: u64) -> Option<(u64, u8)> {
+    let mut block_size = options.block_size.clamp(1, MAX_BLOCK_SIZE);
+    let mut doublings = 0;
+    while size.div_ceil(block_size) > most {
+        if block_size == MAX_BLOCK_SIZE {
+            return None;
+        }
+        block_size = (block_size * 2).min(MAX_BLOCK_SIZE);
+        doublings += 1;
+    }
+    Some((block_size, doublings))
+}
+
+/// The content in twenty digits.
+fn hash_of(version: &str) -> String {
+    hex(Sha256::digest(version.as_bytes()).iter().take(10))
+}
+
+/// The content and the size of blocks that is wanted, in what an id of `length` bytes has left.
+fn fitted_hash(version: &str, options: &CopyOptions, length: usize) -> Vec<u8> {
+    let named = format!("{} {version}", options.block_size);
+    let hash = Sha256::digest(named.as_bytes());
+    let zeros = std::iter::repeat(&0);
+    let room = length.saturating_sub(3);
+    hash.iter().chain(zeros).take(room).copied().collect()
+}
+
+fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Blocks {
     /// Names the plan: the version of the content and the size of its blocks.
-    pub fn stem(&self) -> &str {
-        &self.stem
-    }
-
-    /// Is this the id, in base64, of a block of this plan?
-    pub fn owns(&self, id: &str) -> bool {
-        let decoded = STANDARD.decode(id).unwrap_or_default();
-        decoded.starts_with(self.stem.as_bytes())
+    pub fn stem(&self) -> String {
+        match &self.ids {
+            Ids::Usual(stem) => stem.clone(),
+            Ids::Fitted(head) => hex(head.iter()),
+        }
     }
 
     /// How many there are.
@@ -95,12 +189,23 @@ impl Blocks {
         self.size.div_ceil(self.block_size)
     }
 
+    fn id(&self, index: u64) -> String {
+        match &self.ids {
+            Ids::Usual(stem) => STANDARD.encode(format!("{stem}{index:06}")),
+            Ids::Fitted(head) => {
+                // Two bytes do: there are 50,000 at most.
+                let [.., high, low] = index.to_be_bytes();
+                STANDARD.encode([head.as_slice(), &[high, low]].concat())
+            }
+        }
+    }
+
     /// The blocks in order.
     pub fn iter(&self) -> impl Iterator<Item = Block> + '_ {
         (0..self.count()).map(|index| {
             let offset = index * self.block_size;
             Block {
-                id: STANDARD.encode(format!("{}{index:06}", self.stem)),
+                id: self.id(index),
                 offset,
                 length: self.block_size.min(self.size - offset),
             }
@@ -164,6 +269,64 @@ mod tests {
         }
         let failure = plan(50_000 * MAX_BLOCK_SIZE + 1, "v", &options).unwrap_err();
         assert_eq!(failure.reason, Reason::DestinationRejected);
+    }
+
+    /// The ids of another program, of `length` bytes before they are encoded.
+    fn others(count: u32, length: usize) -> Vec<String> {
+        let id = |number| STANDARD.encode(format!("{number:0length$}"));
+        (0..count).map(id).collect()
+    }
+
+    fn beside(size: u64, options: &CopyOptions, staged: &[String], whole: u64) -> Result<Plan> {
+        let ids = staged.iter().map(String::as_str);
+        plan_beside(size, "v1", options, (ids, whole))
+    }
+
+    #[test]
+    fn beside_blocks_of_the_usual_length_nothing_changes() {
+        let options = options(8, 10);
+        let usual = plan(25, "v1", &options).unwrap();
+        for staged in [others(0, 36), others(2, 36), others(50_000, 36)] {
+            assert_eq!(beside(25, &options, &staged, 100).unwrap(), usual);
+        }
+        // Our own take none of the room.
+        let Plan::Blocks(many) = plan(500_000, "v1", &options).unwrap() else {
+            panic!("expected blocks")
+        };
+        let own: Vec<String> = many.iter().map(|block| block.id).collect();
+        let staged = [own, others(50_000, 36)].concat();
+        let again = beside(500_000, &options, &staged, 0).unwrap();
+        assert_eq!(again, Plan::Blocks(many));
+    }
+
+    #[test]
+    fn beside_foreign_blocks_what_fits_goes_whole_and_the_rest_fits_in() {
+        let options = options(8, 10);
+        for (count, length) in [(1, 20), (1, 48), (1, 8), (50_001, 36)] {
+            let staged = others(count, length);
+            let whole = beside(500_000, &options, &staged, 500_000).unwrap();
+            assert_eq!(whole, Plan::Whole, "{count} of {length}");
+            let Plan::Blocks(blocks) = beside(500_000, &options, &staged, 499_999).unwrap() else {
+                panic!("expected blocks")
+            };
+            assert!(blocks.count() + u64::from(count) <= MAX_STAGED);
+            let ids: Vec<String> = blocks.iter().map(|block| block.id).collect();
+            let lengths = ids.iter().map(|id| STANDARD.decode(id).unwrap().len());
+            assert!(lengths.eq(ids.iter().map(|_| length)), "{length}");
+            let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+            assert_eq!(distinct.len(), ids.len(), "{length}");
+            // Some of ours are there now: the plan is the same.
+            let staged = [ids[..ids.len() / 2].to_vec(), staged].concat();
+            let again = beside(500_000, &options, &staged, 499_999).unwrap();
+            assert_eq!(again, Plan::Blocks(blocks), "{length}");
+        }
+        for (staged, size) in [
+            (others(3, 7), 25),
+            (others(99_999, 36), 50_000 * MAX_BLOCK_SIZE),
+        ] {
+            let failure = beside(size, &options, &staged, 8).unwrap_err();
+            assert!(failure.message.contains("another program"), "{failure}");
+        }
     }
 
     #[test]

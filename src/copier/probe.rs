@@ -134,7 +134,7 @@ impl Probe<'_> {
         };
         let fetch = Fetch::new(&self.clients.source, metrics, self.root, &rules);
         let listing = fetch.page(&task.range).await?;
-        let draft = page::draft(&task, self.root, &rules, 0, listing);
+        let draft = page::draft(&task, self.root, &rules, 0, listing)?;
         let mut objects = draft.tasks.into_iter().map(|task| task.object);
         Ok(objects.find(|object| object.size > 0))
     }

@@ -35,6 +35,26 @@ pub(super) fn md5_of_etag(etag: &str) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
 
+/// Compares the MD5 that an answer tells of a blob with the object's, where one is known; `false`
+/// where there are not two.
+///
+/// # Errors
+/// [`Reason::ChecksumMismatch`] (worth a retry): what arrived is not what was sent.
+pub(super) fn same_md5(expected: Option<[u8; 16]>, actual: Option<[u8; 16]>) -> Result<bool> {
+    match (expected, actual) {
+        (Some(expected), Some(actual)) if expected != actual => Err(Failure::retry(
+            Reason::ChecksumMismatch,
+            format!(
+                "MD5 is {:032x} at the destination, {:032x} at S3",
+                u128::from_be_bytes(actual),
+                u128::from_be_bytes(expected)
+            ),
+        )),
+        (Some(_), Some(_)) => Ok(true),
+        _ => Ok(false),
+    }
+}
+
 /// Compares two CRC-64/NVME of one content; `false` where there are not two.
 ///
 /// # Errors

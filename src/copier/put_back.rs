@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::etags::OddEtags;
 use super::hold::Holds;
 use super::outcomes::Outcomes;
 use super::{Copier, Shared, Speed, attempt, relay, seat};
@@ -91,6 +92,7 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
     let shared = Shared {
         limits: Limits::new(most, metrics.clone()),
         holds: Holds::new(Duration::ZERO, metrics),
+        odd_etags: OddEtags::default(),
         planned: Arc::new(Semaphore::new(seat::PLANNED)),
         relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
         outcomes: Outcomes::start(copier.broker.clone()).0,
@@ -134,6 +136,7 @@ fn task(size: u64) -> (Delivery, Envelope, Fate) {
         root: 0,
         object,
         staged: None,
+        unproven: None,
     };
     let message = task.message().unwrap();
     let headers = Headers {

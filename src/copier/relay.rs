@@ -8,17 +8,20 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::blocks::{commit, contended, finished};
+use super::blocks::{
+    Progress, Unproven, block_list, commit, contended, finished, plan_for, unchanged,
+};
 use super::digests::Digests;
 use super::object::SourceObject;
 use super::passage::Passage;
-use super::plan::{self, Block, Blocks, MIB, Plan};
+use super::plan::{Block, Blocks, MIB, Plan};
 use super::proof;
 use crate::destination::client::{Conditions, deadline};
 use crate::failure::{Failure, Reason, Result};
 use crate::http::is_private;
 use crate::job::{CopyOptions, JobSpec, Relay, SourceEndpoint};
 use crate::source::client::ObjectHead;
+use crate::source::list::is_weak;
 
 /// What relayed objects may hold in memory together, in MiB.
 pub(super) const MEMORY: usize = 256;
@@ -77,39 +80,56 @@ fn is_about_the_url(failure: &Failure) -> bool {
     )
 }
 
-/// Copies the object; gives the CRC-64/NVME of its content.
+/// Copies the object.
 pub(super) async fn copy(
     passage: &Passage,
     source: &SourceObject,
     options: &CopyOptions,
     conditions: &Conditions,
-) -> Result<Option<u64>> {
+) -> Result<Progress> {
     let size = source.head.size;
-    let crc64 = if size <= WHOLE.min(options.put_blob_size) {
+    let progress = if size <= WHOLE.min(options.put_blob_size) {
         whole(passage, source, conditions).await?
     } else {
         let in_blocks = CopyOptions {
             put_blob_size: 0,
             ..options.clone()
         };
-        match plan::plan(size, &source.identity(), &in_blocks)? {
+        let there = block_list(passage).await?;
+        let most_whole = u64::try_from(MEMORY).unwrap_or_default() * MIB;
+        match plan_for(source, &in_blocks, there.as_ref(), most_whole)? {
             Plan::Whole => whole(passage, source, conditions).await?,
-            Plan::Blocks(blocks) => ranges(passage, source, &blocks, conditions).await?,
+            Plan::Blocks(blocks) => {
+                Progress::Done(ranges(passage, source, &blocks, conditions).await?)
+            }
         }
     };
     passage.shared.copier.metrics.relayed_bytes.inc_by(size);
-    Ok(crc64)
+    Ok(progress)
+}
+
+/// Reads the whole object and gives the MD5 of what the source sends.
+pub(super) async fn read_md5(passage: &Passage, source: &SourceObject) -> Result<[u8; 16]> {
+    let (mut md5, mut at, size) = (Md5::new(), 0, source.head.size);
+    while at < size {
+        let length = WHOLE.min(size - at);
+        let _room = room(passage, length).await?;
+        md5.update(&read(passage, &source.head, at, length).await?);
+        at += length;
+    }
+    Ok(md5.finalize().into())
 }
 
 async fn whole(
     passage: &Passage,
     source: &SourceObject,
     conditions: &Conditions,
-) -> Result<Option<u64>> {
+) -> Result<Progress> {
     let size = source.head.size;
     let _room = room(passage, size).await?;
     passage.pace(size).await;
     let content = read(passage, &source.head, 0, size).await?;
+    unchanged_without_etag(passage, source).await?;
     if source
         .md5
         .is_some_and(|md5| md5 != <[u8; 16]>::from(Md5::digest(&content)))
@@ -128,8 +148,13 @@ async fn whole(
         })
         .await
         .map_err(contended)?;
-    proof::same_crc64(Some(crc64), stored.crc64)?;
-    Ok(Some(crc64))
+    match proof::same_crc64(Some(crc64), stored.crc64) {
+        Ok(_) => Ok(Progress::Done(Some(crc64))),
+        Err(failure) => Ok(Progress::Unproven(Unproven {
+            etag: stored.etag,
+            failure,
+        })),
+    }
 }
 
 /// Reads and stages the blocks, several at a time, then commits them. Where an MD5 is all there is
@@ -179,8 +204,18 @@ async fn ranges(
     }
     let whole = digests.whole(blocks);
     proof::same_crc64(source.head.checksum_crc64nvme, whole)?;
+    unchanged_without_etag(passage, source).await?;
     commit(passage, source, blocks, conditions).await?;
     Ok(whole)
+}
+
+/// Every read names the ETag it wants, where there is one that can be named.
+async fn unchanged_without_etag(passage: &Passage, source: &SourceObject) -> Result<()> {
+    let etag = source.head.etag.as_deref();
+    match etag.is_some_and(|etag| !is_weak(etag)) {
+        true => Ok(()),
+        false => unchanged(passage, source).await,
+    }
 }
 
 /// Reads one block's part of the object.
@@ -253,14 +288,17 @@ async fn try_read(passage: &Passage, head: &ObjectHead, offset: u64, length: u64
     };
     while let Some(chunk) = body.chunk().await.map_err(broken)? {
         if content.len() + chunk.len() > wanted {
-            return Err(mismatch("S3 sent more than was asked for"));
+            return Err(mismatch(decoded(head, "S3 sent more than was asked for")));
         }
         content.extend_from_slice(&chunk);
     }
     if content.len() < wanted {
         return Err(Failure::retry(
             Reason::SourceUnavailable,
-            format!("S3 sent {} bytes of {wanted}", content.len()),
+            decoded(
+                head,
+                &format!("S3 sent {} bytes of {wanted}", content.len()),
+            ),
         ));
     }
     Ok(content.freeze())
@@ -272,6 +310,16 @@ fn crc64(content: &[u8]) -> u64 {
     digest.finalize()
 }
 
-fn mismatch(message: &str) -> Failure {
+/// The text, with what may be the reason of an object that is stored encoded.
+pub(super) fn decoded(head: &ObjectHead, text: &str) -> String {
+    match &head.content_encoding {
+        Some(encoding) => format!(
+            "{text}: its Content-Encoding is {encoding}, which the source seems to decode on the way"
+        ),
+        None => text.to_owned(),
+    }
+}
+
+fn mismatch(message: impl Into<String>) -> Failure {
     Failure::retry(Reason::ChecksumMismatch, message)
 }

@@ -1,19 +1,21 @@
 //! Copies one object: where it goes, whether it is needed, what it is, then the copy itself.
 
+use std::borrow::Cow;
+
 use tokio::time::Instant;
 
-use super::blocks::Progress;
+use super::blocks::{Progress, Unproven};
 use super::carry::{self, About};
-use super::object::{self, SourceObject};
-use super::overwrite::{self, Verdict};
+use super::existing::{Needed, archived_before, done, has_our_blocks, needed, written_since};
+use super::object::{self, Place, SourceObject};
 use super::passage::Passage;
-use super::plan::{self, Plan};
+use super::plan::{self, MAX_BLOCK_SIZE, Plan};
 use super::seat::Lane;
 use super::target::{self, Target};
-use super::{Shared, blocks, proof, relay};
-use crate::destination::client::{BlobProperties, Conditions, CopySource, Stored};
+use super::{Shared, blocks, relay, whole};
+use crate::destination::client::Conditions;
 use crate::failure::{Failure, Reason, Result};
-use crate::job::{JobSpec, Overwrite, Root};
+use crate::job::{CopyOptions, JobSpec, Overwrite, Root};
 use crate::message::{CopyTask, Ending, Notes, Staged};
 use crate::skip::Skip;
 use crate::source::client::BucketRef;
@@ -24,6 +26,8 @@ pub(super) enum Attempt {
     Ended(Ending),
     /// A large object is not done yet; this was staged.
     Paused(Staged),
+    /// A blob was made whose content is not proved.
+    Unproven(Unproven),
 }
 
 /// Copies the object of a task, whatever was done for it before.
@@ -37,49 +41,68 @@ pub(super) async fn copy(
     task: &CopyTask,
     lane: Lane,
 ) -> Result<Attempt> {
-    let clients = shared.copier.clients.of(spec)?;
-    let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
-        Target::Blob { name, escaped } => (name, escaped),
-        Target::Skipped(skip, why) => return Ok(Attempt::Ended(skip.ending(why))),
+    let (mut passage, escaped) = match passage(shared, spec, root, task, lane).await? {
+        Ok(found) => found,
+        Err(ending) => return Ok(Attempt::Ended(ending)),
     };
-    let mut passage = Passage {
-        shared: shared.clone(),
-        clients,
-        bucket: BucketRef {
-            name: root.bucket.clone(),
-            region: root.region.clone(),
+    let needed = match &task.unproven {
+        // What an earlier attempt of this job could not prove is nobody's.
+        Some(etag) => Needed::Write(Conditions::only_over(etag)),
+        None => match needed(&passage, spec, task).await? {
+            Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
+            needed => needed,
         },
-        key: task.object.key.clone(),
-        version: task.object.version.clone(),
-        blob,
-        lane,
     };
-    let conditions = match needed(&passage, spec, task).await? {
-        Needed::Write(conditions) => conditions,
-        Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
-    };
-    let source = match look(&passage, spec, task, escaped).await? {
+    let mut source = match look(&passage, spec, task, (escaped, true)).await? {
         Ok(source) => source,
         Err(ending) => return Ok(Attempt::Ended(ending)),
     };
-    passage.version = passage.version.or_else(|| source.head.version.clone());
+    if passage.version.is_none() {
+        passage.version = object::named_version(&source.head).map(str::to_owned);
+    }
+    let conditions = match settle(&passage, spec, (task, &source), needed).await? {
+        Ok(conditions) => conditions,
+        Err(ending) => return Ok(Attempt::Ended(ending)),
+    };
     let relayed = relay::is_needed(&passage, spec, &source.head).await?;
     let mut sent = send(&passage, spec, task, &source, (relayed, &conditions)).await;
-    if let (Err(failure), Overwrite::True) = (&sent, spec.options.overwrite)
+    let looks_again = spec.options.overwrite == Overwrite::True || task.unproven.is_some();
+    if let (Err(failure), true) = (&sent, looks_again)
         && failure.reason == Reason::DestinationChanged
     {
-        match written_since(&passage, spec, task).await? {
-            Needed::Write(over) => {
-                sent = send(&passage, spec, task, &source, (relayed, &over)).await;
-            }
-            Needed::Ended(ending) => return Ok(Attempt::Ended(ending)),
+        let needed = written_since(&passage, spec, task).await?;
+        match settle(&passage, spec, (task, &source), needed).await? {
+            Ok(over) => sent = send(&passage, spec, task, &source, (relayed, &over)).await,
+            Err(ending) => return Ok(Attempt::Ended(ending)),
         }
     }
-    let crc64 = match sent {
-        Ok(Progress::Done(crc64)) => crc64,
-        Ok(Progress::Paused(staged)) => return Ok(Attempt::Paused(staged)),
-        Err(failure) if archived_before(&passage, spec, &source, &failure).await? => None,
-        Err(failure) => return Err(failure),
+    if source.from_listing
+        && let Some(over) = is_another(&sent, &conditions)
+    {
+        let listed = source.md5;
+        source = match look(&passage, spec, task, (escaped, false)).await? {
+            Ok(source) => source,
+            Err(ending) => return Ok(Attempt::Ended(ending)),
+        };
+        if listed.is_some() && source.md5.is_none() {
+            passage.shared.odd_etags.note(&passage.bucket.name);
+        }
+        sent = send(&passage, spec, task, &source, (relayed, &over)).await;
+    }
+    let (crc64, relayed) = match sent {
+        Ok((Progress::Done(crc64), relayed)) => (crc64, relayed),
+        Ok((Progress::Paused(staged), _)) => return Ok(Attempt::Paused(staged)),
+        Ok((Progress::Unproven(unproven), _)) => return Ok(Attempt::Unproven(unproven)),
+        // Where storage classes are but names, only the refusal tells.
+        Err(failure) if failure.reason == Reason::SourceArchived => {
+            let class = source.head.storage_class.as_deref().unwrap_or_default();
+            let why = format!("storage class {class}: {failure}");
+            return Ok(Attempt::Ended(Skip::Archived.ending(why)));
+        }
+        Err(failure) => {
+            archived_before(&passage, spec, &source, failure).await?;
+            (None, relayed)
+        }
     };
     tag(&passage, &source).await?;
     Ok(Attempt::Ended(Ending::Copied {
@@ -93,112 +116,144 @@ pub(super) async fn copy(
     }))
 }
 
-/// Sends the object its way.
+/// Was what the listing told of the object not so, or not so any more? Then on what another write
+/// depends.
+fn is_another(sent: &Result<(Progress, bool)>, conditions: &Conditions) -> Option<Conditions> {
+    let other = |failure: &Failure| {
+        matches!(
+            failure.reason,
+            Reason::ChecksumMismatch | Reason::SourceChanged
+        )
+    };
+    match sent {
+        Err(failure) if other(failure) => Some(conditions.clone()),
+        Ok((Progress::Unproven(unproven), _)) if other(&unproven.failure) => {
+            Some(Conditions::only_over(&unproven.etag))
+        }
+        _ => None,
+    }
+}
+
+/// On what the write depends, now that the object is known; an ending where there is none.
+async fn settle(
+    passage: &Passage,
+    spec: &JobSpec,
+    (task, source): (&CopyTask, &SourceObject),
+    needed: Needed,
+) -> Result<Result<Conditions, Ending>> {
+    let otherwise = match needed {
+        Needed::Perhaps(otherwise) => {
+            if has_our_blocks(passage, source, &options_of(spec, source)).await? {
+                return Ok(Err(done(task)));
+            }
+            *otherwise
+        }
+        needed => needed,
+    };
+    match otherwise {
+        Needed::Write(conditions) => Ok(Ok(conditions)),
+        Needed::Ended(ending) => Ok(Err(ending)),
+        Needed::Perhaps(_) => Err(Failure::give_up(Reason::Internal, "nothing was decided")),
+    }
+}
+
+/// How the object is cut. Where a blob of its size would not be replaced, one without an MD5 goes
+/// as a block, whose id tells later whose it is.
+fn options_of<'a>(spec: &'a JobSpec, source: &SourceObject) -> Cow<'a, CopyOptions> {
+    let options = &spec.options;
+    let size = source.head.size;
+    let known_again = source.md5.is_some() || options.overwrite == Overwrite::True;
+    let one_block = size <= options.put_blob_size && (1..=MAX_BLOCK_SIZE).contains(&size);
+    if known_again || !one_block {
+        return Cow::Borrowed(options);
+    }
+    Cow::Owned(CopyOptions {
+        put_blob_size: 0,
+        block_size: size,
+        ..options.clone()
+    })
+}
+
+/// From where to where a task's object goes, and whether the blob has another name; an ending where
+/// it goes nowhere.
+async fn passage(
+    shared: &Shared,
+    spec: &JobSpec,
+    root: &Root,
+    task: &CopyTask,
+    lane: Lane,
+) -> Result<Result<(Passage, bool), Ending>> {
+    let clients = shared.copier.clients.of(spec)?;
+    let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
+        Target::Blob { name, escaped } => (name, escaped),
+        Target::Skipped(skip, why) => return Ok(Err(skip.ending(why))),
+    };
+    let passage = Passage {
+        shared: shared.clone(),
+        clients,
+        bucket: BucketRef {
+            name: root.bucket.clone(),
+            region: root.region.clone(),
+        },
+        key: task.object.key.clone(),
+        version: task.object.version.clone(),
+        blob,
+        lane,
+    };
+    Ok(Ok((passage, escaped)))
+}
+
+/// Deletes the blob that an attempt made and could not prove, unless it is gone or somebody else
+/// has written it since.
+///
+/// # Errors
+/// It is still there, named by the failure.
+pub(super) async fn delete_unproven(
+    shared: &Shared,
+    spec: &JobSpec,
+    root: &Root,
+    key: &str,
+    etag: &str,
+) -> Result<()> {
+    let clients = shared.copier.clients.of(spec)?;
+    let Target::Blob { name, .. } = target::of(&clients, spec, root, key).await? else {
+        return Ok(());
+    };
+    let same = Conditions::only_over(etag);
+    match clients.destination.delete_blob(&name, &same).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_condition() => Ok(()),
+        Err(error) => Err(Failure::give_up(
+            error.failure.reason,
+            format!(
+                "the blob {}/{} is wrong and is still there, as deleting it failed ({}): delete it",
+                name.container, name.blob, error.failure
+            ),
+        )),
+    }
+}
+
+/// Sends the object its way; tells whether its content came through this process.
 async fn send(
     passage: &Passage,
     spec: &JobSpec,
     task: &CopyTask,
     source: &SourceObject,
     (relayed, conditions): (bool, &Conditions),
-) -> Result<Progress> {
+) -> Result<(Progress, bool)> {
     if relayed {
-        let crc64 = relay::copy(passage, source, &spec.options, conditions).await?;
-        return Ok(Progress::Done(crc64));
+        let progress = relay::copy(passage, source, &spec.options, conditions).await?;
+        return Ok((progress, true));
     }
-    match plan::plan(source.head.size, &source.identity(), &spec.options)? {
-        Plan::Whole => whole(passage, source, spec, conditions)
-            .await
-            .map(Progress::Done),
-        Plan::Blocks(plan) => {
-            let begun = |date| begun(passage, spec, date);
-            let earlier = task.staged.as_ref();
-            blocks::copy(passage, source, &plan, earlier, (conditions, begun)).await
+    let options = options_of(spec, source);
+    if let Plan::Blocks(_) = plan::plan(source.head.size, &source.identity, &options)? {
+        let earlier = task.staged.as_ref();
+        let terms = (conditions, spec.first_write());
+        if let Some(progress) = blocks::copy(passage, source, &options, earlier, terms).await? {
+            return Ok((progress, false));
         }
     }
-}
-
-/// A blob in tier Archive cannot be written again: was it this job that made it, in an attempt
-/// whose answer was lost?
-async fn archived_before(
-    passage: &Passage,
-    spec: &JobSpec,
-    source: &SourceObject,
-    failure: &Failure,
-) -> Result<bool> {
-    let ours = source.headers.tier.as_deref() == Some("Archive");
-    if failure.reason != Reason::DestinationArchived || !ours {
-        return Ok(false);
-    }
-    Ok(head_blob(passage).await?.is_some_and(|found| {
-        let begun = begun(passage, spec, found.date);
-        found.length == source.head.size && found.last_modified.is_some_and(|at| at >= begun)
-    }))
-}
-
-/// What a look at the destination says.
-enum Needed {
-    Write(Conditions),
-    Ended(Ending),
-}
-
-/// Is there something to write? Where blobs are replaced anyway, nothing is asked: a write that
-/// comes late, after another copier's and perhaps after the job's end, is refused by its condition.
-async fn needed(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
-    if spec.options.overwrite == Overwrite::True {
-        let submitted = spec.submitted_at_ms.div_euclid(1000);
-        return Ok(Needed::Write(Conditions::unmodified_since(submitted)));
-    }
-    look_there(passage, spec, task).await
-}
-
-/// The blob was written since the job was submitted: by the job, which is then done with it, or
-/// by somebody else, who is overwritten as long as the job runs.
-async fn written_since(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
-    if passage
-        .shared
-        .copier
-        .board
-        .has_ended_in(&spec.id, task.id.round)
-    {
-        return Err(Failure::retry(
-            Reason::DestinationChanged,
-            "the job has ended, and the blob was written since",
-        ));
-    }
-    look_there(passage, spec, task).await
-}
-
-/// Looks at the destination and decides.
-async fn look_there(passage: &Passage, spec: &JobSpec, task: &CopyTask) -> Result<Needed> {
-    let mode = spec.options.overwrite;
-    let found = head_blob(passage).await?;
-    let md5 = task.object.etag.as_deref().and_then(proof::md5_of_etag);
-    let begun = begun(passage, spec, found.as_ref().and_then(|found| found.date));
-    let verdict = overwrite::decide(mode, &task.object, md5, found.as_ref(), begun);
-    Ok(match verdict {
-        Verdict::Write(conditions) => Needed::Write(conditions),
-        Verdict::Skip(skip) => Needed::Ended(skip.ending("")),
-        Verdict::Done => Needed::Ended(Ending::Copied {
-            bytes: task.object.size,
-            crc64: None,
-            notes: Notes::default(),
-        }),
-        Verdict::Ask(conditions) => {
-            let question = format!("{}/{} is there", passage.blob.container, passage.blob.blob);
-            match passage.shared.copier.prompter.overwrite(&question).await? {
-                true => Needed::Write(conditions),
-                false => Needed::Ended(Skip::DestinationExists.ending("")),
-            }
-        }
-    })
-}
-
-/// The first second in which the job may have written, by the destination's clock, whose `date` is
-/// now; a job that looks before it writes waits two seconds before it begins.
-fn begun(passage: &Passage, spec: &JobSpec, date: Option<i64>) -> i64 {
-    let here = passage.clients.clock.unix_seconds();
-    let ahead = date.map_or(0, |there| there - here);
-    spec.submitted_at_ms.div_euclid(1000) + 1 + ahead
+    whole::copy(passage, source, spec, conditions).await
 }
 
 /// Looks at the object and decides what its blob carries; an ending where it cannot be read.
@@ -206,16 +261,18 @@ async fn look(
     passage: &Passage,
     spec: &JobSpec,
     task: &CopyTask,
-    escaped: bool,
+    (escaped, may_trust_listing): (bool, bool),
 ) -> Result<Result<SourceObject, Ending>> {
     let properties = &spec.options.properties;
     let asked = properties.preserve || spec.options.detect_source_changed;
-    let head = if asked || properties.preserve_tags || passage.clients.source.has_customer_key() {
-        passage.head().await?
-    } else {
-        object::from_listing(&task.object)
+    let asked = asked || properties.preserve_tags || passage.clients.source.has_customer_key();
+    let from_listing = !asked && may_trust_listing;
+    let head = match from_listing {
+        true => object::from_listing(&task.object),
+        false => passage.head().await?,
     };
-    if head.archived() {
+    // Elsewhere a storage class is but a name: what cannot be read is refused when it is.
+    if passage.clients.source.is_amazon() && head.archived() {
         let class = head
             .storage_class
             .as_deref()
@@ -249,7 +306,20 @@ async fn look(
         );
     }
     let excluded = carriage.excluded.len();
-    Ok(Ok(SourceObject::new(head, carriage.headers, excluded)))
+    let version = passage.version.clone();
+    let version = version.or_else(|| object::named_version(&head).map(str::to_owned));
+    let place = Place {
+        bucket: &passage.bucket.name,
+        key: &passage.key,
+        version: version.as_deref(),
+        at_amazon: passage.clients.source.is_amazon(),
+    };
+    let mut source = SourceObject::new(place, head, carriage.headers, excluded);
+    source.from_listing = from_listing;
+    if passage.shared.odd_etags.are_known(&passage.bucket.name) {
+        source.md5 = None;
+    }
+    Ok(Ok(source))
 }
 
 async fn tags(passage: &Passage) -> Result<Vec<(String, String)>> {
@@ -259,65 +329,6 @@ async fn tags(passage: &Passage) -> Result<Vec<(String, String)>> {
     let tags = source.tags(&passage.bucket, &passage.key, version).await;
     passage.observe(("s3", "get_object_tagging"), started, tags.as_ref().err());
     tags
-}
-
-async fn whole(
-    passage: &Passage,
-    source: &SourceObject,
-    spec: &JobSpec,
-    conditions: &Conditions,
-) -> Result<Option<u64>> {
-    let destination = &passage.clients.destination;
-    passage.pace(source.head.size).await;
-    let stored = passage
-        .fetch(("blob", "put_blob_from_url"), async |url| {
-            let from = CopySource {
-                url: url.expose(),
-                length: source.head.size,
-                md5: source.md5,
-            };
-            destination
-                .put_blob_from_url(&passage.blob, &from, &source.headers, conditions)
-                .await
-        })
-        .await?;
-    verify(passage, source, &stored, spec.options.check_length).await?;
-    Ok(stored.crc64)
-}
-
-/// Length and content are proved by a digest that Azure checked or returned, or by a pinned
-/// version; only where there is neither is the blob's length asked for.
-async fn verify(
-    passage: &Passage,
-    source: &SourceObject,
-    stored: &Stored,
-    check_length: bool,
-) -> Result<()> {
-    if proof::same_crc64(source.head.checksum_crc64nvme, stored.crc64)? {
-        return Ok(());
-    }
-    if source.md5.is_some() || passage.version.is_some() || !check_length {
-        return Ok(());
-    }
-    match head_blob(passage).await? {
-        Some(blob) if blob.length == source.head.size => Ok(()),
-        Some(blob) => Err(Failure::retry(
-            Reason::SourceChanged,
-            format!("{} bytes arrived of {}", blob.length, source.head.size),
-        )),
-        None => Err(Failure::retry(
-            Reason::DestinationUnavailable,
-            "the blob just written is not there: is someone else deleting it?",
-        )),
-    }
-}
-
-async fn head_blob(passage: &Passage) -> Result<Option<BlobProperties>> {
-    let started = Instant::now();
-    let found = passage.clients.destination.head_blob(&passage.blob).await;
-    let failure = found.as_ref().err().map(|error| &error.failure);
-    passage.observe(("blob", "head_blob"), started, failure);
-    Ok(found?)
 }
 
 /// Sets tags that were too long for the header of the call that made the blob.

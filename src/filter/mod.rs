@@ -15,6 +15,7 @@ use regex::Regex;
 pub use self::glob::Glob;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::Filters;
+use crate::message::UNKNOWN_TIME;
 
 /// Filters ready for use.
 #[derive(Clone, Debug)]
@@ -57,8 +58,12 @@ impl Filter {
         let name = relative.rsplit('/').next().unwrap_or(relative);
         let matches = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(name));
         let found = |regexes: &[Regex]| regexes.iter().any(|regex| regex.is_match(relative));
+        // An object without a date passes: leaving it out would be a guess.
+        let dated = modified != UNKNOWN_TIME;
         self.after.is_none_or(|after| modified >= after)
-            && self.before.is_none_or(|before| modified <= before)
+            && self
+                .before
+                .is_none_or(|before| modified <= before || !dated)
             && (self.include_pattern.is_empty() || matches(&self.include_pattern))
             && !matches(&self.exclude_pattern)
             && self.left_out(relative).is_none()

@@ -62,9 +62,20 @@ pub struct JobSpec {
     pub options: CopyOptions,
     /// Milliseconds since 1970 at submit.
     pub submitted_at_ms: i64,
+    /// The destination's own clock at submit, in seconds since 1970; none where it did not tell.
+    /// What a blob's time says about this job is measured by it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_clock: Option<i64>,
 }
 
 impl JobSpec {
+    /// The first second, by the destination's clock, in which the job itself may have written a
+    /// blob; none where time proves nothing.
+    pub fn first_write(&self) -> Option<i64> {
+        // Blobs tell whole seconds, and a job that looks before it writes waits two of them.
+        self.destination_clock.map(|clock| clock + 1)
+    }
+
     /// What of the job a task belongs to.
     ///
     /// # Errors
@@ -102,6 +113,19 @@ pub enum SourceEndpoint {
 }
 
 impl SourceEndpoint {
+    /// Is it Amazon itself, whatever name it is asked by? What only some other servers do is not
+    /// expected of it.
+    pub fn is_amazon(&self) -> bool {
+        match self {
+            Self::Aws { .. } => true,
+            Self::Custom { url } => {
+                let host = url.split("://").nth(1).unwrap_or_default();
+                let host = host.split(['/', ':']).next().unwrap_or_default();
+                host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+            }
+        }
+    }
+
     /// Is it spoken to without TLS?
     pub fn is_plain_http(&self) -> bool {
         matches!(self, Self::Custom { url } if url.starts_with("http:"))

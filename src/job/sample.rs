@@ -28,6 +28,7 @@ impl JobSpec {
             roots: vec![root; roots],
             options: CopyOptions::default(),
             submitted_at_ms: 0,
+            destination_clock: None,
         }
     }
 }

@@ -117,7 +117,7 @@ impl Fetch<'_> {
 }
 
 fn is_empty(listing: &Listing) -> bool {
-    listing.objects.is_empty() && listing.next_after.is_none()
+    listing.objects.is_empty() && listing.next.is_none() && listing.unreadable.is_empty()
 }
 
 fn prefix(key: &str) -> String {

@@ -117,7 +117,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(super) fn one(&self, key: &str, version: Option<&str>, head: ObjectHead) -> Listing {
-        let archived = head.archived().then(|| {
+        let archived = (self.source.is_amazon() && head.archived()).then(|| {
             let place = head.archive_status.as_ref().or(head.storage_class.as_ref());
             place.cloned().unwrap_or_default()
         });
@@ -144,15 +144,58 @@ impl<'a> Fetch<'a> {
         let request = ListRequest {
             prefix,
             after: range.after.as_deref(),
+            cursor: range.cursor.as_deref(),
             delimiter: top_level_only,
             max_keys: PAGE_KEYS,
         };
         let page = self.list(&request).await?;
-        Ok(Listing {
-            objects: page.objects.into_iter().map(found).collect(),
-            next_after: page.next_after,
-            failed: Vec::new(),
-        })
+        let mut listing = Listing {
+            next: page.next,
+            unreadable: page.unreadable,
+            here: page.here,
+            is_order_promised: page.is_order_promised,
+            ..Listing::default()
+        };
+        let sized = |object: S3Object| async move {
+            match object.size {
+                Some(size) => Ok(Ok(self.found(object, size))),
+                None => self.look_up_size(object).await,
+            }
+        };
+        let mut rows = std::pin::pin!(stream::iter(page.objects).map(sized).buffered(LOOKS));
+        while let Some(row) = rows.next().await {
+            match row? {
+                Ok(found) => listing.objects.push(found),
+                Err(failed) => listing.failed.push(failed),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// The size of an object that its listing does not tell; or the object's key, and why it cannot
+    /// be had.
+    async fn look_up_size(&self, object: S3Object) -> Result<Result<Found, (String, Failure)>> {
+        match self.head(&object.key, None).await {
+            Ok(head) => Ok(Ok(self.found(object, head.size))),
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(Err((object.key, failure))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn found(&self, object: S3Object, size: u64) -> Found {
+        // Elsewhere a storage class is but a name.
+        let archived = self.source.is_amazon() && object.archived();
+        Found {
+            archived: object.storage_class.clone().filter(|_| archived),
+            object: ListedObject {
+                key: object.key,
+                size,
+                etag: object.etag,
+                modified: object.modified,
+                version: None,
+                storage_class: object.storage_class,
+            },
+        }
     }
 
     pub(super) async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage> {
@@ -165,21 +208,6 @@ impl<'a> Fetch<'a> {
     fn observed(&self, operation: &'static str, started: Instant, failure: Option<&Failure>) {
         self.metrics
             .request(("s3", operation), started.elapsed().as_secs_f64(), failure);
-    }
-}
-
-fn found(object: S3Object) -> Found {
-    let archived = object.archived();
-    Found {
-        archived: object.storage_class.clone().filter(|_| archived),
-        object: ListedObject {
-            key: object.key,
-            size: object.size,
-            etag: object.etag,
-            modified: object.modified,
-            version: None,
-            storage_class: object.storage_class,
-        },
     }
 }
 

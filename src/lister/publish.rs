@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::page::Draft;
 use crate::broker::{Broker, Queue};
 use crate::failure::{Reason, Remedy, Result};
-use crate::message::{Envelope, Headers, Page, Report};
+use crate::message::{Headers, Page, Report};
 
 /// How long a page may take to be published before it is cut short.
 const LEASE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ pub(super) async fn tasks(broker: &dyn Broker, draft: Draft) -> Result<Option<Pa
 
 /// Publishes a report.
 pub(super) async fn report(broker: &dyn Broker, headers: Headers, report: &Report) -> Result<()> {
-    let message = Envelope::new(headers, report)?;
+    let message = report.message(headers)?;
     broker
         .publish(&Queue::Outcome, vec![message])
         .await

@@ -18,7 +18,8 @@ impl Lister {
             keys => fetch.objects(keys).await,
         }
         .map_err(Unfinished::Failed)?;
-        let draft = page::draft(task, root, &rules, rand::random(), listing);
+        let draft =
+            page::draft(task, root, &rules, rand::random(), listing).map_err(Unfinished::Failed)?;
         let found = u64::from(draft.objects());
         let page = publish::tasks(&*self.broker, draft)
             .await

@@ -83,8 +83,49 @@ pub fn nameless(list_task: u64, index: u32) -> String {
 pub struct KeyRange {
     /// Keys up to and including this one are not in the range.
     pub after: Option<String>,
-    /// Keys beyond this one are not in the range.
+    /// Keys beyond this one are not in the range. Of an unsorted listing: the last key, in the order
+    /// of the page, of the one page that the range is.
     pub until: Option<String>,
+    /// The server's own place in its listing, where it told one. While the listing is sorted, who
+    /// does not know of it goes on behind `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Box<Cursor>>,
+}
+
+/// A server's place in its listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cursor {
+    /// What the page is asked for with; none for the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The listing is in no order: only the token leads on, and `after` is but the last key seen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsorted: bool,
+    /// Of this very page what stands up to `after` was listed already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partly: bool,
+    /// The server knows version 1 of ListObjects alone: the token is a marker.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub v1: bool,
+    /// The first key of the whole listing, by which one that goes round in circles is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// Pages in a row that held nothing.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub empty: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none_yet(number: &u32) -> bool {
+    *number == 0
+}
+
+impl KeyRange {
+    /// Is it a part of a listing that is in no order?
+    pub fn is_unsorted(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.unsorted)
+    }
 }
 
 /// Work for a lister: one page of one range of one root.
@@ -122,13 +163,22 @@ impl ListTask {
         };
         // Whoever does not know of them would list too much.
         let plain = self.only.is_empty() && self.without.is_empty();
-        let version = if plain { FIRST } else { SECOND };
+        let version = match (self.range.is_unsorted(), plain) {
+            // Who goes on by key would lose some and list others twice.
+            (true, _) => VERSION,
+            (false, true) => FIRST,
+            (false, false) => SECOND,
+        };
         Ok(Envelope {
             headers,
             body: encode_as(version, self)?,
         })
     }
 }
+
+/// The time of an object of which the source tells none: later than every other, so that it counts
+/// as newer than any blob.
+pub const UNKNOWN_TIME: i64 = i64::MAX;
 
 /// One object as the listing showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +189,7 @@ pub struct ListedObject {
     pub size: u64,
     /// ETag without its quotes.
     pub etag: Option<String>,
-    /// Last-Modified in seconds since 1970.
+    /// Last-Modified in seconds since 1970, or [`UNKNOWN_TIME`].
     pub modified: i64,
     /// Version to copy, where one was named.
     pub version: Option<String>,
@@ -160,6 +210,10 @@ pub struct CopyTask {
     /// What earlier deliveries staged of a large object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Staged>,
+    /// The ETag of a blob that an earlier attempt made and could not prove: it is replaced, or
+    /// deleted where the object fails for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
 }
 
 impl CopyTask {
@@ -307,6 +361,22 @@ pub enum Report {
     RangeFailed(RangeFailed),
     /// From a copier: some objects ended.
     Outcomes(Vec<Outcome>),
+}
+
+impl Report {
+    /// A message of it.
+    ///
+    /// # Errors
+    /// See [`encode`].
+    pub fn message(&self, headers: Headers) -> Result<Envelope> {
+        let version = match self {
+            // Who does not know of cursors would have the rest listed by key.
+            Self::Page(page) if page.next.iter().any(KeyRange::is_unsorted) => VERSION,
+            _ => FIRST,
+        };
+        let body = encode_as(version, self)?;
+        Ok(Envelope { headers, body })
+    }
 }
 
 /// The job log: what every role knows about jobs.

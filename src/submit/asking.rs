@@ -31,9 +31,8 @@ impl Asking<'_> {
     pub(super) async fn has_objects(self, bucket: &BucketRef, prefix: &str) -> Result<bool> {
         let request = ListRequest {
             prefix,
-            after: None,
-            delimiter: false,
             max_keys: 1,
+            ..ListRequest::default()
         };
         let page = patiently(|| self.0.list_page(bucket, &request)).await?;
         Ok(!page.objects.is_empty())

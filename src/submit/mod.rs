@@ -67,7 +67,8 @@ impl Request {
         JobId::new(format!("{}-{run}", self.identity()))
     }
 
-    /// Looks at the source and decides what is listed and where it goes. What S3 does not answer for
+    /// Looks at the source and decides what is listed and where it goes; the destination's clock is
+    /// left out. What S3 does not answer for
     /// the moment it is asked again, for some seconds.
     ///
     /// # Errors
@@ -113,6 +114,7 @@ impl Request {
             roots,
             options: self.options.clone(),
             submitted_at_ms: now_ms,
+            destination_clock: None,
         };
         checks::size(&spec)?;
         Ok(spec)

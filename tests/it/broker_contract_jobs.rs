@@ -122,7 +122,7 @@ pub(crate) async fn publishing_to_no_queue_is_refused(fixture: &mut Fixture) {
 }
 
 pub(crate) async fn foreign_bodies_pass_untouched(fixture: &mut Fixture) {
-    let bodies: [&'static [u8]; 5] = [b"", b"\0", b"\0not ours", b"\x01\xc1", b"\x03future"];
+    let bodies: [&'static [u8]; 5] = [b"", b"\0", b"\0not ours", b"\x01\xc1", b"\x04future"];
     let sent: Vec<Envelope> = bodies
         .iter()
         .map(|body| Envelope {

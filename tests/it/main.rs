@@ -41,6 +41,7 @@ mod keys;
 mod kill;
 mod lanes;
 mod large;
+mod listing_quirks;
 mod manual;
 mod moto;
 mod overwrite;

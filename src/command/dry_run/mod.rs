@@ -92,7 +92,7 @@ impl DryRun<'_> {
         root: &Root,
         listing: Listing,
     ) -> Result<Option<KeyRange>> {
-        let mut draft = page::draft(task, root, &self.rules, 0, listing);
+        let mut draft = page::draft(task, root, &self.rules, 0, listing)?;
         let tasks = std::mem::take(&mut draft.tasks);
         let page = draft.whole();
         self.report.listed(&page);

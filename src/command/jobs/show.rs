@@ -13,7 +13,7 @@ use crate::config::{OutputType, ShowJob, ShownObjects};
 use crate::failure::{Failure, Reason, Result};
 use crate::reporter::ledger::{EndingKind, EndingLine, RangeLine};
 use crate::reporter::summary::Summary;
-use crate::text::visible;
+use crate::text::{quoted_if_odd, visible};
 
 pub(super) async fn run(command: &ShowJob, output: &Output, clock: &Clock) -> Result<u8> {
     let (summary, records) = find(command, clock).await?;
@@ -197,7 +197,7 @@ fn object_text(object: &EndingLine) -> String {
     };
     format!(
         "{bucket}{} ({}) {}{why}",
-        visible(&object.key),
+        quoted_if_odd(&object.key),
         BinaryBytes(object.size),
         visible(&object.reason)
     )

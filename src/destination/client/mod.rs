@@ -250,13 +250,13 @@ impl Destination {
             .transpose()
     }
 
-    /// Deletes a blob with its snapshots; `false` where there was none.
+    /// Deletes a blob; `false` where there was none. Snapshots are somebody's backups: a blob that
+    /// has some is left as it is.
     ///
     /// # Errors
-    /// See [`BlobError`].
+    /// See [`BlobError`]; code `SnapshotsPresent` where there are snapshots.
     pub async fn delete_blob(&self, name: &BlobName, conditions: &Conditions) -> BlobResult<bool> {
         let mut call = self.blob_call("Delete Blob", Method::DELETE, name)?;
-        call.set("x-ms-delete-snapshots", "include")?;
         call.set_conditions(conditions)?;
         Ok(absent_is_none(self.send(call, 202).await)?.is_some())
     }
@@ -331,6 +331,24 @@ impl Destination {
         Ok(url)
     }
 }
+
+/// The service's own clock, in seconds since 1970; none where it does not answer with one. Any
+/// answer does, so that no credential is needed.
+pub async fn read_clock(http: &reqwest::Client, account: &str) -> Option<i64> {
+    let url = format!("{account}?restype=account&comp=properties");
+    for _ in 0..CLOCK_TRIES {
+        let asked = http.get(&url).header("x-ms-version", VERSION);
+        match asked.timeout(CLOCK_LIMIT).send().await {
+            Ok(answer) => return request::time(answer.headers(), "date"),
+            Err(error) => tracing::debug!(error = %error.without_url(), "no clock is told"),
+        }
+    }
+    None
+}
+
+/// How often the service is asked for its clock, and how long it may take.
+const CLOCK_TRIES: u32 = 3;
+const CLOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The credential is good, but not for this.
 fn is_forbidden(error: &BlobError) -> bool {

@@ -310,8 +310,13 @@ impl Answer {
     }
 
     pub(super) fn time(&self, name: &str) -> Option<i64> {
-        let time = httpdate::parse_http_date(self.header(name)?).ok()?;
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_secs()).ok()
+        time(&self.headers, name)
     }
+}
+
+/// A header's time in seconds since 1970.
+pub(super) fn time(headers: &HeaderMap, name: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(header(headers, name)?).ok()?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }

@@ -6,6 +6,7 @@ use crate::filter::Filter;
 use crate::job::{CopyOptions, Root, Scope};
 use crate::message::{Ending, KeyRange};
 use crate::skip::Skip;
+use crate::source::client::Onward;
 
 /// No key that goes on after a prefix comes behind the prefix and this.
 const LAST: char = char::MAX;
@@ -55,14 +56,32 @@ impl Rules {
             .admits(root.relative(&object.key), object.modified)
     }
 
-    /// The range that is left where a page ends at `after`: it begins behind all keys of an
-    /// excluded path the page ended in.
-    pub(super) fn onward(&self, root: &Root, range: &KeyRange, after: String) -> Option<KeyRange> {
-        let after = self.behind_left_out(root, &after).unwrap_or(after);
-        let left = range.until.as_ref().is_none_or(|until| after < *until);
+    /// The range that is left behind a page. Where the order of keys is promised it begins behind
+    /// all keys of an excluded path the page ended in.
+    pub(super) fn onward(
+        &self,
+        root: &Root,
+        range: &KeyRange,
+        next: Onward,
+        is_order_promised: bool,
+    ) -> Option<KeyRange> {
+        let Onward { after, cursor } = next;
+        let jump = after
+            .as_deref()
+            .filter(|_| is_order_promised)
+            .and_then(|after| self.behind_left_out(root, after));
+        let (after, cursor) = match jump {
+            Some(edge) => (Some(edge), None),
+            None => (after, cursor),
+        };
+        let unsorted = cursor.as_ref().is_some_and(|cursor| cursor.unsorted);
+        let until = range.until.as_ref();
+        let left =
+            unsorted || until.is_none_or(|until| after.as_ref().is_none_or(|after| after < until));
         left.then(|| KeyRange {
-            after: Some(after),
+            after,
             until: range.until.clone(),
+            cursor: cursor.map(Box::new),
         })
     }
 

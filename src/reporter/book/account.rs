@@ -131,8 +131,11 @@ impl JobAccount {
 
     /// Issues what a page of a task has left.
     fn issue_rest(&mut self, task: &ListTask, range: KeyRange) -> Change {
+        let unsorted = range.is_unsorted();
         let left = |keys: &[String]| {
-            let left = keys.iter().filter(|key| range.after.as_ref() < Some(key));
+            let left = keys
+                .iter()
+                .filter(|key| unsorted || range.after.as_ref() < Some(key));
             left.cloned().collect()
         };
         let (only, without): (Vec<_>, Vec<_>) = (left(&task.only), left(&task.without));

@@ -65,7 +65,9 @@ fn range_of(page: &OpenPage, tally: &Tally) -> Option<ListTask> {
         only,
         mut without,
     } = page.task.clone();
-    let covered = |key: &String| tally.until.as_ref().is_none_or(|until| key <= until);
+    // The keys of an unsorted page are those of its one answer, whatever their order.
+    let unsorted = range.is_unsorted();
+    let covered = |key: &String| unsorted || tally.until.as_ref().is_none_or(|until| key <= until);
     let left = |key: &String| covered(key) && !tally.put_back.contains(key);
     if !only.is_empty() {
         let only: Vec<String> = only.into_iter().filter(left).collect();
@@ -90,6 +92,7 @@ fn range_of(page: &OpenPage, tally: &Tally) -> Option<ListTask> {
         range: KeyRange {
             after: range.after,
             until: tally.until.clone(),
+            cursor: range.cursor,
         },
         round,
         only,

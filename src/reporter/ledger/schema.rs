@@ -11,8 +11,11 @@ use rusqlite::config::DbConfig;
 use super::failed;
 use crate::failure::{Failure, Reason, Result};
 
-/// Written into `user_version`.
+/// Written into `user_version` of a new file.
 const VERSION: i64 = 3;
+/// Written there once it holds a part of an unsorted listing, which older versions would list by
+/// key; nothing else is different.
+pub(super) const WITH_CURSORS: i64 = 4;
 
 /// How long another process may hold the file.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +74,7 @@ pub(super) fn prepare(db: &Connection) -> Result<i64> {
         .map_err(failed)?;
     let steps: String = match version {
         0 => TABLES.to_owned(),
-        VERSION => return Ok(VERSION),
+        current @ (VERSION | WITH_CURSORS) => return Ok(current),
         old => STEPS
             .iter()
             .filter(|(from, _)| *from >= old)
@@ -88,11 +91,11 @@ pub(super) fn version(db: &Connection) -> Result<i64> {
     let version: i64 = db
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(failed)?;
-    if version > VERSION {
+    if version > WITH_CURSORS {
         return Err(Failure::stop(
             Reason::NewerVersion,
             format!(
-                "the ledger has version {version}, this program knows {VERSION}: upgrade blobfleet"
+                "the ledger has version {version}, this program knows {WITH_CURSORS}: upgrade blobfleet"
             ),
         ));
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failed;
 use super::outbox::{self, Parcel};
+use super::schema::WITH_CURSORS;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus, Totals};
 use crate::message::{Ending, ListTask, Outcome, RangeFailed, encode};
@@ -239,6 +240,10 @@ fn closed(account: &JobAccount) -> Result<Vec<u8>> {
 }
 
 fn issue(db: &Transaction<'_>, task: &ListTask) -> Result<()> {
+    if task.range.is_unsorted() {
+        db.pragma_update(None, "user_version", WITH_CURSORS)
+            .map_err(failed)?;
+    }
     run(
         db,
         "INSERT INTO list_task(job, id, body) VALUES(?1, ?2, ?3)",

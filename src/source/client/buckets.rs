@@ -8,6 +8,7 @@ use crate::job::SourceEndpoint;
 use crate::source::list::{self, BucketEntry};
 use crate::source::region::from_location;
 
+use super::learned::Optional;
 use super::refusal::REGION;
 use super::{Call, Source};
 
@@ -36,8 +37,12 @@ impl Source {
         }
         let mut buckets: Vec<BucketEntry> = Vec::new();
         let mut token = String::new();
+        let learned = &self.0.learned;
         loop {
-            let mut query = vec![("max-buckets", MAX_BUCKETS)];
+            let mut query = Vec::new();
+            if !learned.is_unknown("", Optional::MaxBuckets) {
+                query.push(("max-buckets", MAX_BUCKETS));
+            }
             if !token.is_empty() {
                 query.push(("continuation-token", &token));
             }
@@ -49,7 +54,20 @@ impl Source {
                 query: &query,
                 headers: &[],
             };
-            let answer = self.ask(&call).await?;
+            let answer = self.send(&call).await?;
+            if !answer.status.is_success() && self.may_drop("", Optional::MaxBuckets, answer.status)
+            {
+                let plain = Call {
+                    query: query.get(1..).unwrap_or_default(),
+                    ..call.clone()
+                };
+                let known = self.send(&plain).await?.status.is_success();
+                learned.note("", Optional::MaxBuckets, known);
+                if known {
+                    continue;
+                }
+            }
+            let answer = self.succeeded(&call, answer)?;
             let page = list::buckets(&answer.body)
                 .map_err(|unexpected| self.unexpected(&call, &answer, unexpected))?;
             buckets.extend(page.buckets);

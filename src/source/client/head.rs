@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::failure::{Failure, Reason, Result};
-use crate::source::list::{is_archive, unquoted};
+use crate::message::UNKNOWN_TIME;
+use crate::source::list::{is_archive, time_of, unquoted};
 
 /// Prefix of user metadata.
 const META: &str = "x-amz-meta-";
@@ -17,7 +18,7 @@ pub struct ObjectHead {
     pub size: u64,
     /// ETag without its quotes.
     pub etag: Option<String>,
-    /// Last-Modified in seconds since 1970; 0 where the server does not tell.
+    /// Last-Modified in seconds since 1970, or [`UNKNOWN_TIME`].
     pub modified: i64,
     /// The version, in versioned buckets (`null` for objects older than versioning).
     pub version: Option<String>,
@@ -61,22 +62,22 @@ impl ObjectHead {
         archived && !self.restored
     }
 
-    /// Reads an answer's headers.
+    /// Reads an answer's headers; `size` is what is known of the size otherwise.
     ///
     /// # Errors
     /// [`Reason::SourceRejected`] where even the size is missing.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Self> {
+    pub(super) fn read(headers: &HeaderMap, size: Option<u64>) -> Result<Self> {
         let get = |name: &str| {
             headers
                 .get(name)
                 .map(text)
                 .filter(|value| !value.is_empty())
         };
-        let size = get(header::CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
+        let told = get(header::CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
         Ok(Self {
-            size: size.ok_or_else(no_size)?,
+            size: told.or(size).ok_or_else(no_size)?,
             etag: get("etag").map(|etag| unquoted(&etag)),
-            modified: get("last-modified").map_or(0, |date| seconds(&date)),
+            modified: get("last-modified").map_or(UNKNOWN_TIME, |date| time_of(&date)),
             version: get("x-amz-version-id"),
             content_type: get("content-type"),
             cache_control: get("cache-control"),
@@ -117,14 +118,6 @@ fn text(value: &HeaderValue) -> String {
     )
 }
 
-fn seconds(date: &str) -> i64 {
-    httpdate::parse_http_date(date)
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or_default()
-}
-
 /// `ongoing-request="false", expiry-date="…"`: restored, until then.
 fn restored(status: &str) -> bool {
     status.contains("ongoing-request=\"false\"")
@@ -162,28 +155,31 @@ mod tests {
 
     #[test]
     fn every_property_is_read() {
-        let head = ObjectHead::read(&headers(&[
-            ("content-length", b"18446744073709551615"),
-            ("etag", b"\"0123-2\""),
-            ("last-modified", b"Thu, 29 Feb 2024 12:00:01 GMT"),
-            ("x-amz-version-id", b"v1"),
-            ("content-type", b"text/plain; charset=utf-8"),
-            ("cache-control", b"no-cache"),
-            ("content-encoding", b"gzip"),
-            ("content-language", b"de"),
-            ("content-disposition", b"attachment; filename=\"x\""),
-            ("expires", b"0"),
-            ("x-amz-storage-class", b"DEEP_ARCHIVE"),
-            ("x-amz-server-side-encryption", b"aws:kms"),
-            ("x-amz-checksum-crc64nvme", b"AQIDBAUGBwg="),
-            ("x-amz-meta-b", b"2"),
-            ("x-amz-meta-a", b"=?UTF-8?B?w6k=?="),
-            ("x-amz-meta-b", b"3"),
-            ("x-amz-meta-", b"nameless"),
-            ("x-amz-meta-raw", b"\xe9"),
-            ("x-amz-missing-meta", b"4"),
-            ("x-amz-tagging-count", b"3"),
-        ]));
+        let head = ObjectHead::read(
+            &headers(&[
+                ("content-length", b"18446744073709551615"),
+                ("etag", b"\"0123-2\""),
+                ("last-modified", b"Thu, 29 Feb 2024 12:00:01 GMT"),
+                ("x-amz-version-id", b"v1"),
+                ("content-type", b"text/plain; charset=utf-8"),
+                ("cache-control", b"no-cache"),
+                ("content-encoding", b"gzip"),
+                ("content-language", b"de"),
+                ("content-disposition", b"attachment; filename=\"x\""),
+                ("expires", b"0"),
+                ("x-amz-storage-class", b"DEEP_ARCHIVE"),
+                ("x-amz-server-side-encryption", b"aws:kms"),
+                ("x-amz-checksum-crc64nvme", b"AQIDBAUGBwg="),
+                ("x-amz-meta-b", b"2"),
+                ("x-amz-meta-a", b"=?UTF-8?B?w6k=?="),
+                ("x-amz-meta-b", b"3"),
+                ("x-amz-meta-", b"nameless"),
+                ("x-amz-meta-raw", b"\xe9"),
+                ("x-amz-missing-meta", b"4"),
+                ("x-amz-tagging-count", b"3"),
+            ]),
+            None,
+        );
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         let some = |text: &str| Some(text.to_owned());
         let wanted = ObjectHead {
@@ -220,7 +216,7 @@ mod tests {
         let archived = |rows: &[(&'static str, &[u8])]| {
             let mut headers = headers(rows);
             headers.insert("content-length", HeaderValue::from_static("1"));
-            ObjectHead::read(&headers).unwrap().archived()
+            ObjectHead::read(&headers, None).unwrap().archived()
         };
         assert!(!archived(&[]));
         assert!(!archived(&[("x-amz-storage-class", b"GLACIER_IR")]));
@@ -244,7 +240,7 @@ mod tests {
 
     #[test]
     fn foreign_headers_are_taken_with_care() {
-        let read = |rows| ObjectHead::read(&headers(rows));
+        let read = |rows| ObjectHead::read(&headers(rows), None);
         assert!(read(&[]).is_err());
         assert!(read(&[("content-length", b"-1")]).is_err());
         let odd = read(&[
@@ -253,7 +249,12 @@ mod tests {
             ("x-amz-checksum-crc64nvme", b"AAAAAA=="),
             ("x-amz-missing-meta", b"many"),
         ]);
-        let empty = ObjectHead::default();
+        let empty = ObjectHead {
+            modified: UNKNOWN_TIME,
+            ..ObjectHead::default()
+        };
         assert_eq!(odd.unwrap(), empty);
+        let sized = ObjectHead::read(&headers(&[]), Some(7)).unwrap();
+        assert_eq!(sized.size, 7, "known from elsewhere");
     }
 }

@@ -2,7 +2,9 @@
 
 mod buckets;
 mod head;
+mod learned;
 mod objects;
+mod pages;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -22,14 +24,15 @@ use crate::job::SourceEndpoint;
 use crate::source::credentials::{Credentials, Snapshot};
 use crate::source::customer_key::CustomerKey;
 use crate::source::encoding::{encode_path, encode_query, fetchable};
-use crate::source::list::{ServiceError, Unexpected, service_error};
+use crate::source::list::{ServiceError, UNREADABLE, Unexpected, service_error};
 use crate::source::region::{self, address};
 use crate::source::sign::Scope;
 
+use self::learned::{Learned, Optional};
 use self::refusal::Refusal;
 
 pub use self::head::ObjectHead;
-pub use self::objects::{ListPage, ListRequest};
+pub use self::pages::{ListPage, ListRequest, Onward};
 
 /// How long one call may take, answer included.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,9 +68,11 @@ struct Inner {
     http: Transport,
     clock: Clock,
     customer_key: Option<CustomerKey>,
+    learned: Learned,
 }
 
 /// A request without a body.
+#[derive(Clone)]
 struct Call<'a> {
     method: Method,
     bucket: Option<&'a str>,
@@ -103,6 +108,7 @@ impl Source {
             http,
             clock,
             customer_key: None,
+            learned: Learned::default(),
         }))
     }
 
@@ -118,6 +124,7 @@ impl Source {
             http: inner.http.clone(),
             clock: inner.clock.clone(),
             customer_key: inner.customer_key.clone(),
+            learned: inner.learned.clone(),
         }))
     }
 
@@ -132,7 +139,13 @@ impl Source {
             http: inner.http.clone(),
             clock: inner.clock.clone(),
             customer_key: key,
+            learned: inner.learned.clone(),
         }))
+    }
+
+    /// Is it Amazon itself? See [`SourceEndpoint::is_amazon`].
+    pub fn is_amazon(&self) -> bool {
+        self.0.endpoint.is_amazon()
     }
 
     /// Is there a key for objects that are encrypted with a customer's own?
@@ -143,6 +156,11 @@ impl Source {
     /// Sends a call; anything but 2xx is a failure.
     async fn ask(&self, call: &Call<'_>) -> Result<Answer> {
         let answer = self.send(call).await?;
+        self.succeeded(call, answer)
+    }
+
+    /// The answer, if it is a 2xx.
+    fn succeeded(&self, call: &Call<'_>, answer: Answer) -> Result<Answer> {
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -152,13 +170,15 @@ impl Source {
 
     /// Sends a call and reads the whole answer.
     async fn send(&self, call: &Call<'_>) -> Result<Answer> {
-        let (mut response, signer) = self.begin(call, TIMEOUT).await?;
+        self.send_within(call, TIMEOUT).await
+    }
+
+    /// Sends a call that may take `limit` and reads the whole answer. Bytes that are no UTF-8, of
+    /// which a listing may hold a key, are told by U+FFFD.
+    async fn send_within(&self, call: &Call<'_>, limit: Duration) -> Result<Answer> {
+        let (mut response, signer) = self.begin(call, limit).await?;
         let body = self.read_whole(call, &mut response).await?;
-        let body = match String::from_utf8(body) {
-            Ok(body) => body,
-            Err(_) if !response.status.is_success() => String::new(),
-            Err(_) => return Err(self.no_s3(call, "it is not UTF-8")),
-        };
+        let body = String::from_utf8(body).unwrap_or_else(|error| readable(error.as_bytes()));
         Ok(Answer {
             status: response.status,
             headers: response.headers,
@@ -210,6 +230,14 @@ impl Source {
             room.grow(body.len(), call).await;
         }
         Ok(body)
+    }
+
+    /// May leaving out an optional part help against this answer? Of Amazon itself it never does.
+    /// A part that was left out in vain stays where it is.
+    fn may_drop(&self, bucket: &str, part: Optional, status: StatusCode) -> bool {
+        let about_the_request = matches!(status.as_u16(), 400 | 405 | 501);
+        let learned = &self.0.learned;
+        about_the_request && !self.is_amazon() && !learned.was_dropped_in_vain(bucket, part)
     }
 
     /// Where a call goes.
@@ -286,7 +314,7 @@ impl Source {
         let host = address(&self.0.endpoint, call.region, call.bucket).base;
         let what = format!("{call}: no answer from {host}");
         let mut failure = if error.timed_out && !error.connecting {
-            let what = format!("{what} within {} s", TIMEOUT.as_secs());
+            let what = format!("{what} in time");
             Failure::retry(Reason::SourceUnavailable, what).perhaps()
         } else {
             transport_failure(Reason::SourceUnavailable, &what, error)
@@ -297,6 +325,18 @@ impl Source {
         });
         failure
     }
+}
+
+/// The text, with a mark in place of what is no UTF-8.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(UNREADABLE);
+        }
+    }
+    text
 }
 
 /// The headers to send: those given, and those that sign them.

@@ -7,11 +7,11 @@ use http::Method;
 
 use crate::failure::{Failure, Reason, Result};
 use crate::source::encoding::encode_query;
-use crate::source::list::{self, ObjectPage, S3Object, service_error};
+use crate::source::list::{self, is_weak, service_error};
 use crate::source::sign::{PresignedUrl, Scope};
 
-use super::buckets::no_progress;
 use super::head::ObjectHead;
+use super::learned::Optional;
 use super::{Answer, BucketRef, Call, Source};
 use crate::http::Incoming;
 
@@ -21,123 +21,7 @@ const LONGEST_URL: usize = 2048;
 /// More than a signature adds to a URL beside the session token, in bytes.
 const SIGNATURE: usize = 512;
 
-/// What S3 gives at most in a page; asked for none, it would call the listing complete.
-const MAX_KEYS: u16 = 1000;
-
-/// How many answers without an object one call goes on through.
-const PAGES_WITHOUT_OBJECT: usize = 50;
-
-/// The last character there is: no key that goes on after a prefix comes behind it.
-const LAST: char = char::MAX;
-
-/// Which part of a bucket to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ListRequest<'a> {
-    /// Only keys that begin with this.
-    pub prefix: &'a str,
-    /// Only keys behind this one.
-    pub after: Option<&'a str>,
-    /// Only keys without a further `/` after the prefix.
-    pub delimiter: bool,
-    /// At most so many entries, from 1 to 1,000.
-    pub max_keys: u16,
-}
-
-/// Part of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListPage {
-    /// The objects, in key order.
-    pub objects: Vec<S3Object>,
-    /// The `after` to go on with; none where the listing has ended. It need not be a key.
-    pub next_after: Option<String>,
-}
-
 impl Source {
-    /// Lists a page. Nothing is kept between calls: any process can go on from `next_after`.
-    ///
-    /// # Errors
-    /// [`Reason::SourceRejected`] for servers that list out of order or ignore `start-after`;
-    /// others as for any call.
-    pub async fn list_page(
-        &self,
-        bucket: &BucketRef,
-        request: &ListRequest<'_>,
-    ) -> Result<ListPage> {
-        let max_keys = request.max_keys.clamp(1, MAX_KEYS).to_string();
-        let mut token = None;
-        let mut after = request.after.map(str::to_owned);
-        for _ in 0..PAGES_WITHOUT_OBJECT {
-            let page = self.ask_page(bucket, request, &max_keys, token.as_deref());
-            let mut page = page.await?;
-            let next = furthest(&page).max(after.clone());
-            let listed = ListPage {
-                objects: std::mem::take(&mut page.objects),
-                next_after: next.clone().filter(|_| page.truncated),
-            };
-            let moved = next > after;
-            if !page.truncated || (moved && !listed.objects.is_empty()) {
-                return Ok(listed);
-            }
-            after = next;
-            match page.token {
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                None if moved => return Ok(listed),
-                _ => return Err(no_progress(&page_call(bucket))),
-            }
-        }
-        match after {
-            Some(next) if request.after != Some(next.as_str()) => Ok(ListPage {
-                objects: Vec::new(),
-                next_after: Some(next),
-            }),
-            _ => Err(no_progress(&page_call(bucket))),
-        }
-    }
-
-    async fn ask_page(
-        &self,
-        bucket: &BucketRef,
-        request: &ListRequest<'_>,
-        max_keys: &str,
-        token: Option<&str>,
-    ) -> Result<ObjectPage> {
-        let mut query = vec![
-            ("list-type", "2"),
-            ("encoding-type", "url"),
-            ("max-keys", max_keys),
-            ("prefix", request.prefix),
-        ];
-        if request.delimiter {
-            query.push(("delimiter", "/"));
-        }
-        match (token, request.after) {
-            (Some(token), _) => query.push(("continuation-token", token)),
-            (None, Some(after)) => query.push(("start-after", after)),
-            (None, None) => {}
-        }
-        let call = Call {
-            query: &query,
-            headers: &[("x-amz-optional-object-attributes", "RestoreStatus")],
-            ..page_call(bucket)
-        };
-        let answer = self.ask(&call).await?;
-        let page = list::objects(&answer.body)
-            .map_err(|unexpected| self.unexpected(&call, &answer, unexpected))?;
-        let outside = |object: &S3Object| {
-            !object.key.starts_with(request.prefix)
-                || request
-                    .after
-                    .is_some_and(|after| object.key.as_str() <= after)
-        };
-        if page.objects.iter().any(outside) {
-            return Err(Failure::give_up(
-                Reason::SourceRejected,
-                format!("{call}: the source ignores prefix or start-after, so it cannot be listed"),
-            ));
-        }
-        Ok(page)
-    }
-
     /// An object's properties, from one HEAD; from a second one with the customer's key where the
     /// first is refused and there is one.
     ///
@@ -153,14 +37,31 @@ impl Source {
         version: Option<&str>,
     ) -> Result<ObjectHead> {
         let version = version.map(|version| ("versionId", version));
-        let call = Call {
+        let learned = &self.0.learned;
+        let with_sum: &[_] = match learned.is_unknown(&bucket.name, Optional::ChecksumMode) {
+            true => &[],
+            false => &[CHECKSUM],
+        };
+        let mut call = Call {
             query: version.as_slice(),
-            headers: &[CHECKSUM],
+            headers: with_sum,
             ..object_call(Method::HEAD, bucket, key)
         };
-        let answer = self.send(&call).await?;
+        let mut answer = self.send(&call).await?;
+        if !call.headers.is_empty()
+            && self.may_drop(&bucket.name, Optional::ChecksumMode, answer.status)
+        {
+            call.headers = &[];
+            let plain = self.send(&call).await?;
+            learned.note(
+                &bucket.name,
+                Optional::ChecksumMode,
+                plain.status.is_success(),
+            );
+            answer = plain;
+        }
         if answer.status.is_success() {
-            return ObjectHead::read(&answer.headers).map_err(|failure| call.about(&failure));
+            return self.told(&call, &answer).await;
         }
         if let (400, Some(customer)) = (answer.status.as_u16(), &self.0.customer_key) {
             let [algorithm, shown, md5] = customer.headers();
@@ -171,7 +72,7 @@ impl Source {
             };
             let answer = self.send(&with_key).await?;
             if answer.status.is_success() {
-                return ObjectHead::read(&answer.headers).map_err(|failure| call.about(&failure));
+                return self.told(&with_key, &answer).await;
             }
         }
         let mut error = list::ServiceError::default();
@@ -179,6 +80,45 @@ impl Source {
             error = self.explanation(&call).await;
         }
         Err(self.refused(&call, &answer, error))
+    }
+
+    /// What a HEAD tells. Its length may be missing (RFC 9110, 9.3.2): then one byte is asked for,
+    /// whose answer tells of how many it is.
+    async fn told(&self, head: &Call<'_>, answer: &Answer) -> Result<ObjectHead> {
+        if answer.headers.contains_key(http::header::CONTENT_LENGTH) {
+            return ObjectHead::read(&answer.headers, None).map_err(|failure| head.about(&failure));
+        }
+        let headers: Vec<_> = [("range", "bytes=0-0")]
+            .into_iter()
+            .chain(
+                head.headers
+                    .iter()
+                    .copied()
+                    .filter(|header| *header != CHECKSUM),
+            )
+            .collect();
+        let get = Call {
+            method: Method::GET,
+            headers: &headers,
+            ..*head
+        };
+        let (byte, _) = self.begin(&get, super::TIMEOUT).await?;
+        let total = byte
+            .headers
+            .get(http::header::CONTENT_RANGE)
+            .and_then(|range| range.to_str().ok())
+            .and_then(|range| range.rsplit_once('/'))
+            .and_then(|(_, total)| total.trim().parse().ok());
+        let whole = byte
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .filter(|_| byte.status == http::StatusCode::OK)
+            .and_then(|length| length.to_str().ok())
+            .and_then(|length| length.parse().ok());
+        // Nothing of nothing can be given.
+        let none = (byte.status == http::StatusCode::RANGE_NOT_SATISFIABLE).then_some(0);
+        let size = total.or(whole).or(none);
+        ObjectHead::read(&answer.headers, size).map_err(|failure| head.about(&failure))
     }
 
     /// The error that a GET of the first byte is refused with; empty if there is none to be had.
@@ -194,6 +134,37 @@ impl Source {
             }
             _ => list::ServiceError::default(),
         }
+    }
+
+    /// Makes sure that this process may read the object: asks for one byte of it.
+    ///
+    /// # Errors
+    /// [`Reason::SourceArchived`] for an object that must be restored first, and others as for any
+    /// call.
+    pub async fn check_readable(
+        &self,
+        bucket: &BucketRef,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<()> {
+        let version = version.map(|version| ("versionId", version));
+        let call = Call {
+            query: version.as_slice(),
+            headers: &[("range", "bytes=0-0")],
+            ..object_call(Method::GET, bucket, key)
+        };
+        let (mut response, signer) = self.begin(&call, super::TIMEOUT).await?;
+        if response.status.is_success() || response.status.as_u16() == 416 {
+            return Ok(());
+        }
+        let body = self.read_whole(&call, &mut response).await?;
+        let answer = Answer {
+            status: response.status,
+            headers: std::mem::take(&mut response.headers),
+            body: String::from_utf8(body).unwrap_or_default(),
+            signer,
+        };
+        self.succeeded(&call, answer).map(drop)
     }
 
     /// An object's tags (GetObjectTagging).
@@ -234,10 +205,16 @@ impl Source {
             .as_deref()
             .map(|version| ("versionId", version));
         let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let etag = head.etag.as_ref().map(|etag| format!("\"{etag}\""));
+        // A weak ETag matches nothing (RFC 9110, 13.1.1).
+        let strong = head.etag.as_ref().filter(|etag| !is_weak(etag));
+        let etag = strong.map(|etag| format!("\"{etag}\""));
         let mut headers = Vec::new();
         if !range.is_empty() {
             headers.push(("range", bytes.as_str()));
+        }
+        if head.content_encoding.is_some() {
+            // Some servers send what is stored encoded in plain to who does not take it encoded.
+            headers.push(("accept-encoding", "gzip, br, zstd, deflate, identity"));
         }
         if let Some(etag) = &etag {
             headers.push(("if-match", etag));
@@ -362,25 +339,4 @@ fn object_call<'a>(method: Method, bucket: &'a BucketRef, key: &'a str) -> Call<
         query: &[],
         headers: &[],
     }
-}
-
-fn page_call(bucket: &BucketRef) -> Call<'_> {
-    Call {
-        method: Method::GET,
-        bucket: Some(&bucket.name),
-        key: None,
-        region: &bucket.region,
-        query: &[],
-        headers: &[],
-    }
-}
-
-/// Where a page ends: its last key, or behind all keys of its last common prefix.
-fn furthest(page: &ObjectPage) -> Option<String> {
-    let key = page.objects.last().map(|object| object.key.clone());
-    let prefix = page
-        .common_prefixes
-        .last()
-        .map(|prefix| format!("{prefix}{LAST}"));
-    key.max(prefix)
 }

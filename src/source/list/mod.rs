@@ -5,12 +5,18 @@
 
 mod xml;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::borrow::Cow;
+
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::failure::{Failure, Reason, Result};
 use crate::http::element;
+use crate::message::UNKNOWN_TIME;
 use crate::source::encoding::decode;
+use crate::text::{cut, visible};
 
 pub use self::xml::ServiceError;
 use self::xml::{Answer, Bucket, Content, Listing};
@@ -38,11 +44,11 @@ pub struct BucketPage {
 pub struct S3Object {
     /// The key, exactly as S3 has it.
     pub key: String,
-    /// Size in bytes.
-    pub size: u64,
+    /// Size in bytes; none where the listing does not tell.
+    pub size: Option<u64>,
     /// ETag without its quotes.
     pub etag: Option<String>,
-    /// Last-Modified in whole seconds since 1970.
+    /// Last-Modified in whole seconds since 1970, or [`UNKNOWN_TIME`].
     pub modified: i64,
     /// Storage class; servers may leave `STANDARD` out.
     pub storage_class: Option<String>,
@@ -64,17 +70,33 @@ pub fn is_archive(storage_class: Option<&str>) -> bool {
     matches!(storage_class, Some("GLACIER" | "DEEP_ARCHIVE"))
 }
 
-/// One answer to ListObjectsV2.
+/// One answer to ListObjects, of either version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectPage {
-    /// The objects, in key order.
+    /// The objects, as they are listed.
     pub objects: Vec<S3Object>,
-    /// What keys beyond a delimiter were rolled up into, in order.
+    /// Rows that name no object that could be asked for: what can be read of each, and why.
+    pub unreadable: Vec<String>,
+    /// What keys beyond a delimiter were rolled up into, as they are listed.
     pub common_prefixes: Vec<String>,
     /// The listing goes on after this page.
     pub truncated: bool,
     /// What to ask on with.
     pub token: Option<String>,
+    /// What to ask on with in version 1.
+    pub next_marker: Option<String>,
+    /// Keys are as they stand in the answer, though they were to be encoded: each may be encoded
+    /// or not.
+    pub is_encoding_unsaid: bool,
+}
+
+/// How keys are written in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// As the answer says; raw where it says nothing.
+    AsSaid,
+    /// Percent-encoded, though the answer does not say so.
+    Encoded,
 }
 
 /// What an answer's body holds instead of what was asked for.
@@ -133,17 +155,36 @@ pub fn tags(body: &str) -> Result<Vec<(String, String)>, Unexpected> {
     }
 }
 
-/// Reads an answer to ListObjectsV2.
+/// Reads an answer to ListObjects, of either version, in whatever order it is. A row that cannot
+/// be read is told as such and hides no other.
 ///
 /// # Errors
-/// See [`Unexpected`]; also keys out of order, for which a listing cannot be continued by key
-/// without losing objects.
-pub fn objects(body: &str) -> Result<ObjectPage, Unexpected> {
-    match xml::read(body) {
-        Ok(Answer::ListBucketResult(listing)) => page(listing).map_err(Unexpected::Malformed),
+/// See [`Unexpected`].
+pub fn objects(body: &str, form: KeyForm) -> Result<ObjectPage, Unexpected> {
+    // Some servers write characters that XML cannot hold, which would make the whole unreadable.
+    let body = NO_CHARACTER
+        .iter()
+        .fold(Cow::Borrowed(body), |body, reference| {
+            match body.contains(reference) {
+                true => Cow::Owned(body.replace(reference, &UNREADABLE.to_string())),
+                false => body,
+            }
+        });
+    match xml::read(&body) {
+        Ok(Answer::ListBucketResult(listing)) => Ok(page(listing, form)),
         other => Err(unexpected(other)),
     }
 }
+
+/// Stands in an answer for bytes that are no UTF-8, and for U+0000: a code point that is no
+/// character (Unicode, "Noncharacters").
+pub const UNREADABLE: char = '\u{FDD0}';
+
+/// References to the one character that no XML parser takes.
+const NO_CHARACTER: [&str; 4] = ["&#0;", "&#x0;", "&#00;", "&#x00;"];
+
+/// The longest key S3 has, in bytes (S3 user guide, "Naming Amazon S3 objects").
+const LONGEST_KEY: usize = 1024;
 
 /// Reads an error's body; `None` for a body that is none.
 pub fn service_error(body: &str) -> Option<ServiceError> {
@@ -175,63 +216,158 @@ fn malformed(why: &str) -> Failure {
     )
 }
 
-fn page(listing: Listing) -> Result<ObjectPage> {
-    let encoded = listing.encoding.as_deref() == Some("url");
-    let text = |text: String| -> Result<String> {
-        if encoded {
-            decode(&text, true).ok_or_else(|| malformed("a key is not validly encoded"))
-        } else {
-            Ok(text)
+fn page(listing: Listing, form: KeyForm) -> ObjectPage {
+    let said = listing
+        .encoding
+        .as_deref()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("url"));
+    let encoded = said || form == KeyForm::Encoded;
+    let text = |text: String| -> Result<String, String> {
+        match encoded {
+            true => decode(&text, true).ok_or_else(|| told(&text, "is not validly encoded UTF-8")),
+            false => Ok(text),
         }
     };
-    let objects = listing
-        .contents
-        .into_iter()
-        .map(|content| object(content, &text))
-        .collect::<Result<Vec<_>>>()?;
-    let common_prefixes = listing
-        .common_prefixes
-        .into_iter()
-        .map(|common| text(common.prefix))
-        .collect::<Result<Vec<_>>>()?;
-    let ordered =
-        objects.is_sorted_by(|a, b| a.key < b.key) && common_prefixes.is_sorted_by(|a, b| a < b);
-    if !ordered {
-        return Err(Failure::give_up(
-            Reason::SourceRejected,
-            "the source lists its keys out of order, so that a listing cannot be continued \
-             safely: only general purpose buckets can be copied",
-        ));
-    }
-    Ok(ObjectPage {
-        objects,
-        common_prefixes,
+    let mut page = ObjectPage {
+        objects: Vec::with_capacity(listing.contents.len()),
+        unreadable: Vec::new(),
+        common_prefixes: Vec::with_capacity(listing.common_prefixes.len()),
         truncated: listing.is_truncated,
         token: listing.token.filter(|token| !token.is_empty()),
-    })
+        next_marker: listing
+            .next_marker
+            .and_then(|marker| text(marker).ok())
+            .filter(|m| !m.is_empty()),
+        is_encoding_unsaid: listing.encoding.is_none() && !encoded,
+    };
+    let mut bytes = 0_u64;
+    for content in listing.contents {
+        match object(content, &text) {
+            Ok(object) => match bytes.checked_add(object.size.unwrap_or_default()) {
+                Some(sum) => {
+                    bytes = sum;
+                    page.objects.push(object);
+                }
+                None => page
+                    .unreadable
+                    .push(told(&object.key, "has a size that cannot be")),
+            },
+            Err(why) => page.unreadable.push(why),
+        }
+    }
+    for common in listing.common_prefixes {
+        match text(common.prefix).and_then(|prefix| match prefix.contains(UNREADABLE) {
+            true => Err(told(&prefix, "of a folder cannot be read in full")),
+            false => Ok(prefix),
+        }) {
+            Ok(prefix) => page.common_prefixes.push(prefix),
+            Err(why) => page.unreadable.push(why),
+        }
+    }
+    page
 }
 
-fn object(content: Content, text: &dyn Fn(String) -> Result<String>) -> Result<S3Object> {
-    let modified = OffsetDateTime::parse(&content.modified, &Rfc3339)
-        .map_err(|_| malformed("LastModified is no time"))?
-        .unix_timestamp();
+/// What can be read of a key, and what is wrong with it.
+fn told(key: &str, why: &str) -> String {
+    const SHOWN: usize = 200;
+    format!("the key {} {why}", cut(visible(key).into_owned(), SHOWN))
+}
+
+fn object(
+    content: Content,
+    text: &dyn Fn(String) -> Result<String, String>,
+) -> Result<S3Object, String> {
+    if content.key.contains(UNREADABLE) {
+        return Err(told(
+            &content.key,
+            "cannot be read in full: it is not UTF-8, or holds U+0000",
+        ));
+    }
+    let key = text(content.key)?;
+    if key.is_empty() {
+        return Err("a row of the listing has no key".to_owned());
+    }
+    if key.len() > LONGEST_KEY {
+        let why = format!("has {} bytes, S3 has at most {LONGEST_KEY}", key.len());
+        return Err(told(&key, &why));
+    }
     let restored = content.restore.is_some_and(|restore| {
         restore.expiry.is_some_and(|expiry| !expiry.is_empty()) && !restore.in_progress
     });
+    // Larger than any object can be: the digits are no size.
+    let size = content.size.and_then(|size| size.trim().parse().ok());
+    if size.is_some_and(|size: u64| i64::try_from(size).is_err()) {
+        return Err(told(&key, "has a size that cannot be"));
+    }
     Ok(S3Object {
-        key: text(content.key)?,
-        size: content.size,
-        etag: content.etag.map(|etag| unquoted(&etag)),
-        modified,
+        key,
+        size,
+        etag: content
+            .etag
+            .map(|etag| unquoted(&etag))
+            .filter(|etag| !etag.is_empty()),
+        modified: content.modified.map_or(UNKNOWN_TIME, |date| time_of(&date)),
         storage_class: content.storage_class.filter(|class| !class.is_empty()),
         restored,
     })
 }
 
-/// An ETag without its quotes.
-pub fn unquoted(etag: &str) -> String {
-    etag.trim_matches('"').to_owned()
+/// The time that a server tells in one of the forms seen, in whole seconds since 1970;
+/// [`UNKNOWN_TIME`] where it is none, or the zero of somebody's calendar.
+pub fn time_of(text: &str) -> i64 {
+    let text = text.trim();
+    let zoned = || OffsetDateTime::parse(text, &Rfc3339).ok();
+    let rfc2822 = || OffsetDateTime::parse(text, &Rfc2822).ok();
+    let http = || {
+        httpdate::parse_http_date(text)
+            .ok()
+            .map(OffsetDateTime::from)
+    };
+    let offset = || OffsetDateTime::parse(text, OFFSET_WITHOUT_COLON).ok();
+    let bare = || {
+        let spaced = text.replacen(' ', "T", 1);
+        let time = spaced.trim_end_matches(['Z', 'z']);
+        PrimitiveDateTime::parse(time, BARE)
+            .ok()
+            .map(PrimitiveDateTime::assume_utc)
+    };
+    let time = zoned()
+        .or_else(http)
+        .or_else(rfc2822)
+        .or_else(offset)
+        .or_else(bare);
+    time.filter(|time| time.year() > 1)
+        .map_or(UNKNOWN_TIME, OffsetDateTime::unix_timestamp)
 }
+
+/// `2018-03-13T17:25:04.000+0000`, `2018-03-13T17:25:04+0000`.
+const OFFSET_WITHOUT_COLON: &[BorrowedFormatItem<'_>] = format_description!(
+    version = 2,
+    "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]][offset_hour sign:mandatory][offset_minute]"
+);
+
+/// `2018-03-13T17:25:04`, with or without a fraction.
+const BARE: &[BorrowedFormatItem<'_>] = format_description!(
+    version = 2,
+    "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
+);
+
+/// An ETag without its quotes; a weak one keeps its mark: `W/x`.
+pub fn unquoted(etag: &str) -> String {
+    let etag = etag.trim();
+    match etag.strip_prefix("W/") {
+        Some(weak) => format!("{WEAK}{}", weak.trim_matches('"')),
+        None => etag.trim_matches('"').to_owned(),
+    }
+}
+
+/// Is it a weak ETag, as [`unquoted`] gives it? Two objects of one weak ETag may differ in bytes.
+pub fn is_weak(etag: &str) -> bool {
+    etag.starts_with(WEAK)
+}
+
+/// What marks a weak ETag (RFC 9110, 8.8.3).
+const WEAK: &str = "W/";
 
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,8 @@ pub(super) struct Listing {
     pub(super) encoding: Option<String>,
     #[serde(rename = "NextContinuationToken")]
     pub(super) token: Option<String>,
+    #[serde(rename = "NextMarker")]
+    pub(super) next_marker: Option<String>,
     #[serde(rename = "Contents", default)]
     pub(super) contents: Vec<Content>,
     #[serde(rename = "CommonPrefixes", default)]
@@ -101,14 +103,14 @@ pub(super) struct CommonPrefix {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Content {
-    #[serde(rename = "Key")]
+    #[serde(rename = "Key", default)]
     pub(super) key: String,
     #[serde(rename = "LastModified")]
-    pub(super) modified: String,
+    pub(super) modified: Option<String>,
     #[serde(rename = "ETag")]
     pub(super) etag: Option<String>,
     #[serde(rename = "Size")]
-    pub(super) size: u64,
+    pub(super) size: Option<String>,
     #[serde(rename = "StorageClass")]
     pub(super) storage_class: Option<String>,
     #[serde(rename = "RestoreStatus")]

@@ -128,7 +128,7 @@ impl Fleet {
 
     /// A role that meets a message of a newer version says so and ends; the message stays.
     async fn refuses_newer(&self, line: &str, queue: &Queue) {
-        self.publish(queue, Headers::default(), b"\x03newer").await;
+        self.publish(queue, Headers::default(), b"\x04newer").await;
         let ended = self.world.ended(line, self.role(line)).await;
         assert_eq!(ended.code, Some(1), "{line}: {ended:?}");
         for part in ["version 3", "reads up to 2", "upgrade it"] {
@@ -159,7 +159,7 @@ impl Fleet {
         loop {
             let delivery = timeout(Duration::from_secs(60), consumer.next()).await;
             let delivery = delivery.unwrap().unwrap();
-            if delivery.message.body[..] == b"\x03newer"[..] {
+            if delivery.message.body[..] == b"\x04newer"[..] {
                 delivery.ack().await.unwrap();
                 return;
             }
@@ -253,7 +253,7 @@ async fn messages_of_a_newer_version_stop_a_role_and_stay() {
     fleet.completes().await;
     let record = Envelope {
         headers: Headers::default(),
-        body: b"\x03newer".as_slice().into(),
+        body: b"\x04newer".as_slice().into(),
     };
     fleet.broker.append(record).await.unwrap();
     for line in ["copier", "lister", "reporter"] {

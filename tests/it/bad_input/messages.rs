@@ -16,7 +16,7 @@ const OBJECTS: u64 = 2_000;
 /// What one request for a listing gives.
 const PAGE: u64 = 1_000;
 const COPY: &str = "blobfleet copy s3://many {blob}/cont --recursive --output-type json";
-const NEWER: &[u8] = b"\x03newer";
+const NEWER: &[u8] = b"\x04newer";
 
 /// A job whose first page is listed and whose second list task waits, with nothing copied.
 struct Job {

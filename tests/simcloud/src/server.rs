@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::blob;
 use crate::body::Body;
+use crate::clock::{http_date, unix_millis};
 use crate::op::{Action, OpKind};
 use crate::refusal::Refusal;
 use crate::s3::{self, address};
@@ -108,6 +109,10 @@ async fn answer(
             Err(refusal) => refuse(&state, &parts, None, &refusal, false),
         }
     };
+    let date = HeaderValue::from_str(&http_date(unix_millis(state.clock.now())));
+    if let Ok(date) = date {
+        response.headers_mut().insert(hyper::header::DATE, date);
+    }
     let id = HeaderValue::from_str(&format!("{mark:016x}"));
     let name = match s3 {
         true => "x-amz-request-id",

@@ -39,6 +39,7 @@ fn task(until: Option<&str>) -> ListTask {
         range: KeyRange {
             after: None,
             until: until.map(str::to_owned),
+            cursor: None,
         },
         round: 1,
         only: Vec::new(),
@@ -63,8 +64,12 @@ fn found(key: &str) -> Found {
 fn listing(keys: &[&str], next_after: Option<&str>) -> Listing {
     Listing {
         objects: keys.iter().map(|key| found(key)).collect(),
-        next_after: next_after.map(str::to_owned),
-        failed: Vec::new(),
+        next: next_after.map(|after| Onward {
+            after: Some(after.to_owned()),
+            cursor: None,
+        }),
+        is_order_promised: true,
+        ..Listing::default()
     }
 }
 
@@ -81,7 +86,7 @@ fn excluding(paths: &[&str]) -> Rules {
 }
 
 fn drafted(task: &ListTask, root: &Root, rules: &Rules, listing: Listing) -> Draft {
-    draft(task, root, rules, 9, listing)
+    draft(task, root, rules, 9, listing).unwrap()
 }
 
 /// With every rule at its default.
@@ -124,7 +129,8 @@ fn folder_markers_are_skipped_and_keep_their_index() {
         page.next,
         [KeyRange {
             after: Some("d/x".into()),
-            until: None
+            until: None,
+            cursor: None,
         }]
     );
 }
@@ -163,7 +169,8 @@ fn a_page_cut_short_ends_before_the_first_task_that_is_missing() {
         page.next,
         [KeyRange {
             after: Some("d/".into()),
-            until: Some("z".into())
+            until: Some("z".into()),
+            cursor: None,
         }]
     );
     let page = whole().cut(3).unwrap();
@@ -180,7 +187,8 @@ fn a_last_page_cut_short_is_followed_by_the_rest_of_its_range() {
         page.next,
         [KeyRange {
             after: Some("a".into()),
-            until: None
+            until: None,
+            cursor: None,
         }]
     );
 }

@@ -18,6 +18,7 @@ fn running(dir: &Path) -> Ledger {
     first.next = vec![KeyRange {
         after: Some("k5".into()),
         until: Some("z".into()),
+        cursor: None,
     }];
     let outcomes = vec![
         outcome(0, 9, 0, true),
@@ -63,6 +64,7 @@ fn an_open_page_is_taken_back_and_its_range_issued_anew() {
     let range = |after: Option<&str>, until: Option<&str>| KeyRange {
         after: after.map(str::to_owned),
         until: until.map(str::to_owned),
+        cursor: None,
     };
     let expected = [
         (1, 1, range(None, None)),

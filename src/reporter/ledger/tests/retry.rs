@@ -284,6 +284,7 @@ fn keys_are_issued_in_portions_and_a_portion_cut_short_goes_on() {
         next: vec![KeyRange {
             after: Some(last[19].clone()),
             until: None,
+            cursor: None,
         }],
     });
     ledger.fold(vec![cut], 4).unwrap();

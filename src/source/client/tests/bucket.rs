@@ -101,11 +101,12 @@ async fn serve(keys: &BTreeSet<String>, manners: Manners) -> Server {
 /// Lists to the end, each page through a client of its own.
 async fn list(server: &Server, prefix: &str, delimiter: bool, max_keys: u16) -> Vec<String> {
     let mut keys = Vec::new();
-    let mut after = None;
+    let mut onward = Onward::default();
     loop {
         let request = ListRequest {
             prefix,
-            after: after.as_deref(),
+            after: onward.after.as_deref(),
+            cursor: onward.cursor.as_ref(),
             delimiter,
             max_keys,
         };
@@ -115,8 +116,8 @@ async fn list(server: &Server, prefix: &str, delimiter: bool, max_keys: u16) -> 
             .unwrap();
         assert!(page.objects.len() <= usize::from(max_keys));
         keys.extend(page.objects.into_iter().map(|object| object.key));
-        match page.next_after {
-            Some(next) => after = Some(next),
+        match page.next {
+            Some(next) => onward = next,
             None => return keys,
         }
     }

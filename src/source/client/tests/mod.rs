@@ -175,7 +175,8 @@ async fn a_refused_head_is_explained_by_a_get() {
         (
             "far",
             Reason::SourceRejected,
-            2,
+            // Once more without what the server may not know.
+            3,
             "in region us-west-2, not eu-north-1",
         ),
         ("cold", Reason::SourceArchived, 2, "restore it first"),
@@ -198,8 +199,8 @@ async fn a_refused_head_is_explained_by_a_get() {
         );
         let asked = server.asked();
         assert_eq!(asked.len(), requests, "{key}");
-        if requests == 2 {
-            assert_eq!(asked[1].header("range"), "bytes=0-0");
+        if requests >= 2 {
+            assert_eq!(asked[requests - 1].header("range"), "bytes=0-0");
         }
     }
 }

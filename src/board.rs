@@ -71,6 +71,10 @@ pub struct Jobs {
     order: Vec<JobId>,
     /// Id of the ledger that took charge last.
     pub ledger: Option<String>,
+    /// How often a reporter had begun with it by then.
+    pub ledger_starts: u64,
+    /// Every start of a reporter by its random name, in their order.
+    pub reporters: Vec<u64>,
 }
 
 impl Jobs {
@@ -102,7 +106,11 @@ impl Jobs {
                     job.reopen(round);
                 }
             }
-            JobEvent::Ledger { id } => self.ledger = Some(id),
+            JobEvent::Ledger { id, starts, start } => {
+                self.ledger = Some(id);
+                self.ledger_starts = starts;
+                self.reporters.push(start);
+            }
         }
     }
 

@@ -406,6 +406,12 @@ pub enum JobEvent {
     Ledger {
         /// Random id of the ledger's state.
         id: String,
+        /// How often a reporter had begun with it; 0 in older records.
+        #[serde(default)]
+        starts: u64,
+        /// Random name of this very start; 0 in older records.
+        #[serde(default)]
+        start: u64,
     },
 }
 

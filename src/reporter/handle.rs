@@ -24,7 +24,9 @@ impl LedgerHandle {
     /// # Errors
     /// See [`Ledger::open`].
     pub fn open(dir: &Path) -> Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(Ledger::open(dir)?))))
+        let mut ledger = Ledger::open(dir)?;
+        ledger.number_anew(rand::random());
+        Ok(Self(Arc::new(Mutex::new(ledger))))
     }
 
     /// Runs `work` on the ledger, on a thread that may block.

@@ -99,7 +99,7 @@ impl Reporter {
     /// # Errors
     /// Another ledger is in charge of the log, the disk, or the broker refusing for good.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
-        charge::take(&*self.broker, &self.board, &self.ledger, self.adopt).await?;
+        let charge = charge::take(&*self.broker, &self.board, &self.ledger, self.adopt).await?;
         self.open_accounts().await?;
         let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
         let mut intake = Intake::new(consumer);
@@ -111,6 +111,7 @@ impl Reporter {
                 () = shutdown.cancelled() => return Ok(()),
                 followed = self.board.changed() => {
                     if !followed { return Ok(()); }
+                    charge::keep(&self.board, &charge)?;
                     self.open_accounts().await?;
                 }
                 batch = intake.next() => self.fold(batch?).await?,

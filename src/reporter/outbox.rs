@@ -138,6 +138,7 @@ mod tests {
             .await
             .unwrap();
         let parcels = ledger.with(|ledger| {
+            ledger.number_anew(0);
             ledger.submit(&spec(), 1).unwrap();
             ledger.fold(vec![failed_page()], 2).unwrap();
             ledger.retry(&JobId::new("j-1"), 3).unwrap();

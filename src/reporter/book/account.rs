@@ -44,6 +44,20 @@ pub struct JobAccount {
     pub tasks: HashMap<u64, Task>,
     /// List tasks done with.
     pub closed: RoaringTreemap,
+    /// It was said that something names a list task that was never given.
+    pub met_unknown: bool,
+}
+
+/// The most objects in a page: a server that heeds no `max-keys` has sent 30,000.
+const MOST_OBJECTS: u32 = 1_000_000;
+
+/// Can a page be what its report says?
+fn is_possible(page: &Page) -> bool {
+    page.objects <= MOST_OBJECTS
+        && page
+            .decided
+            .iter()
+            .all(|decided| decided.index < page.objects)
 }
 
 impl JobAccount {
@@ -59,6 +73,7 @@ impl JobAccount {
             next_task: 0,
             tasks: HashMap::new(),
             closed: RoaringTreemap::new(),
+            met_unknown: false,
         }
     }
 
@@ -172,8 +187,34 @@ impl JobAccount {
         Change::Issued(task)
     }
 
-    /// Accepts the first page of a list task; any other changes nothing.
+    /// Says once that something came which names a list task that this ledger never gave.
+    fn note_unknown(&mut self, id: u64) {
+        let known = self.tasks.contains_key(&id) || self.closed.contains(id);
+        if !known && !std::mem::replace(&mut self.met_unknown, true) {
+            tracing::warn!(
+                job.id = %self.spec.id,
+                list_task = id,
+                "messages name list tasks that this ledger never gave, and are dropped: it was \
+                 restored from an older state, or begun anew; if the job stands still, blobfleet \
+                 jobs repair lists anew what is open"
+            );
+        }
+    }
+
+    /// Accepts the first page of a list task; any other changes nothing. What it says is believed
+    /// within what a page can hold.
     pub fn accept(&mut self, page: Page, changes: &mut Vec<Change>) {
+        self.note_unknown(page.list_task);
+        if !is_possible(&page) {
+            tracing::error!(
+                job.id = %self.spec.id,
+                list_task = page.list_task,
+                objects = page.objects,
+                "a page report contradicts itself and is dropped: blobfleet jobs repair lists its \
+                 range anew"
+            );
+            return;
+        }
         let Some(Task::Issued { task, waiting }) = self.tasks.get_mut(&page.list_task) else {
             return;
         };
@@ -181,7 +222,7 @@ impl JobAccount {
         let id = page.list_task;
         self.totals.pages += 1;
         self.totals.listed += u64::from(page.objects);
-        self.totals.listed_bytes += page.bytes;
+        self.totals.listed_bytes = self.totals.listed_bytes.saturating_add(page.bytes);
         self.totals.filtered += u64::from(page.filtered);
         let open = OpenPage::new(task.clone(), &page);
         self.tasks.insert(id, Task::Open(open));
@@ -226,6 +267,7 @@ impl JobAccount {
     /// Folds one outcome: applied, kept for its page, or dropped as a repetition.
     pub fn fold(&mut self, outcome: Outcome, changes: &mut Vec<Change>) {
         let id = outcome.id.list_task;
+        self.note_unknown(id);
         match self.tasks.get_mut(&id) {
             None => {}
             Some(Task::Issued { waiting, .. }) => {
@@ -304,7 +346,7 @@ fn count(totals: &mut Totals, ending: &Ending) {
     match ending {
         Ending::Copied { bytes, notes, .. } => {
             totals.copied += 1;
-            totals.copied_bytes += bytes;
+            totals.copied_bytes = totals.copied_bytes.saturating_add(*bytes);
             totals.relayed += u64::from(notes.relayed);
             totals.escaped += u64::from(notes.escaped);
             totals.metadata_excluded += u64::from(notes.excluded > 0);

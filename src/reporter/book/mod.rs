@@ -30,9 +30,33 @@ use crate::message::{KeyRange, ListTask, Outcome, Page, RangeFailed, Report};
 pub struct Book {
     /// By id.
     pub jobs: BTreeMap<JobId, JobAccount>,
+    /// The numbers this process gives to list tasks begin here.
+    pub first_task: u64,
+    /// Jobs that run by this ledger and have ended by the job log, each with the round it ended in.
+    pub ended_in_log: BTreeMap<JobId, u32>,
 }
 
+/// Numbers of list tasks that one process may give before they could meet another's.
+const NUMBERS: u64 = 1 << 20;
+
 impl Book {
+    /// Draws the numbers of the list tasks to come from `random`: a ledger that was restored or
+    /// begun anew must not give a number again that messages still under way carry.
+    pub fn number_anew(&mut self, random: u64) {
+        // Below 2^53, which every language's numbers hold.
+        self.number_from((random >> 31) * NUMBERS);
+    }
+
+    /// The same from a place drawn before.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.first_task = first;
+        for account in self.jobs.values_mut() {
+            if !(first..first + NUMBERS).contains(&account.next_task) {
+                account.next_task = first;
+            }
+        }
+    }
+
     /// Opens an account for a job; a job known already changes nothing.
     /// `round` is the one the job log knows of, so that what this account tells it is heard.
     pub fn submit(&mut self, spec: &JobSpec, round: u32) -> Vec<Change> {
@@ -41,6 +65,7 @@ impl Book {
         }
         let mut account = JobAccount::new(Arc::new(spec.clone()));
         account.round = round;
+        account.next_task = self.first_task;
         let mut changes = vec![Change::Opened(spec.id.clone())];
         for root in 0..spec.roots.len() {
             let root = u32::try_from(root).unwrap_or(u32::MAX);
@@ -117,9 +142,10 @@ impl Book {
     /// that is not running.
     pub fn repair(&mut self, job: &JobId) -> (Vec<Change>, Option<Repaired>) {
         let mut changes = Vec::new();
+        let ended = self.ended_in_log.remove(job);
         let repaired = self
             .running(job)
-            .map(|account| account.repair(&mut changes));
+            .map(|account| account.repair(ended, &mut changes));
         (changes, repaired)
     }
 

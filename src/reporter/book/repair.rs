@@ -17,17 +17,31 @@ pub struct Repaired {
 }
 
 impl JobAccount {
-    /// Withdraws every open page and issues its range anew; sends every other list task again.
-    pub(super) fn repair(&mut self, changes: &mut Vec<Change>) -> Repaired {
+    /// Withdraws every open page and issues its range anew; sends every other list task again. Where
+    /// the job log says that the job ended, in the round given, it is opened again: tasks of that
+    /// round would be dropped.
+    pub(super) fn repair(&mut self, ended: Option<u32>, changes: &mut Vec<Change>) -> Repaired {
         let mut repaired = Repaired::default();
+        if let Some(round) = ended {
+            self.round = self.round.max(round) + 1;
+            self.listed = false;
+            changes.push(Change::Reopened(self.spec.id.clone(), self.round));
+        }
         let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
         ids.sort_unstable();
         changes.push(Change::QueuesLost(self.spec.id.clone()));
         for id in ids {
             match self.tasks.get(&id) {
                 Some(Task::Issued { task, .. }) => {
-                    changes.push(Change::Resent(task.clone()));
+                    let task = task.clone();
                     repaired.list_tasks += 1;
+                    if ended.is_none() {
+                        changes.push(Change::Resent(task));
+                        continue;
+                    }
+                    changes.push(Change::WaitingTaken(self.spec.id.clone(), id));
+                    self.close(id, changes);
+                    changes.push(self.reissue(task));
                 }
                 Some(Task::Open(page)) => match page.tally.clone() {
                     Some(tally) => {

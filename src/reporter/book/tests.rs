@@ -251,3 +251,105 @@ fn what_a_cancelled_job_left_open_is_no_imbalance() {
     assert_eq!(account(&book).totals.open(), 3);
     assert_eq!(account(&book).imbalance(), 0);
 }
+
+fn issued(changes: &[Change]) -> Vec<u64> {
+    let tasks = changes.iter().filter_map(|change| match change {
+        Change::Issued(task) => Some(task.id),
+        _ => None,
+    });
+    tasks.collect()
+}
+
+/// A ledger that is restored from an older state must not take a page for the answer to a task that
+/// it gave itself, when the task was given in a life that it knows nothing of.
+#[test]
+fn a_restored_ledger_never_gives_a_number_again() {
+    let mut before = book(2);
+    let copy = before.clone();
+    before.number_anew(1 << 40);
+    let next = KeyRange {
+        after: Some("m".into()),
+        ..KeyRange::default()
+    };
+    let lost = issued(&before.apply(page(0, 1, 3, vec![next.clone()])));
+    let mut restored = copy;
+    restored.number_anew(2 << 40);
+    let given = issued(&restored.apply(page(1, 2, 5, vec![next])));
+    assert_eq!((lost.len(), given.len()), (1, 1));
+    assert_ne!(lost, given);
+    assert!(given[0] < 1 << 53);
+    // What comes of the lost task changes nothing, and the range it came from is still open.
+    let totals = account(&restored).totals.clone();
+    restored.apply(page(lost[0], 3, 7, Vec::new()));
+    restored.apply(copied(lost[0], 3, 0));
+    assert_eq!(account(&restored).totals, totals);
+    assert_eq!(account(&restored).issued(), 2);
+    // Repairing sends it again; its first page counts.
+    let (_, repaired) = restored.repair(&JobId::new("j-1"));
+    assert_eq!(repaired.unwrap().list_tasks, 2);
+    restored.apply(page(0, 4, 3, Vec::new()));
+    assert_eq!(account(&restored).totals.listed, 3);
+}
+
+/// A ledger begun anew gives other numbers to the same job.
+#[test]
+fn a_ledger_begun_anew_has_numbers_of_its_own() {
+    let tasks = |random| {
+        let mut book = Book::default();
+        book.number_anew(random);
+        issued(&book.submit(&spec(3), 0))
+    };
+    let (one, other) = (tasks(5 << 40), tasks(9 << 40));
+    assert!(one.iter().all(|id| !other.contains(id)));
+    assert_eq!(one, [one[0], one[0] + 1, one[0] + 2]);
+}
+
+/// The job log knows of an end that the restored ledger does not: repairing opens the job again.
+#[test]
+fn a_job_that_ended_in_the_log_is_repaired_in_a_round_of_its_own() {
+    let mut book = book(1);
+    let job = JobId::new("j-1");
+    book.ended_in_log.insert(job.clone(), 4);
+    let (changes, repaired) = book.repair(&job);
+    assert_eq!(repaired.unwrap().list_tasks, 1);
+    assert!(changes.contains(&Change::Reopened(job.clone(), 5)));
+    let rounds: Vec<_> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Issued(task) => Some((task.id, task.round)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rounds, [(1, 5)]);
+    assert!(
+        !book.cancel(&job, 1).is_empty(),
+        "a job can always be ended"
+    );
+}
+
+#[test]
+fn a_page_that_cannot_be_is_dropped() {
+    let mut book = book(1);
+    book.apply(page(0, 1, u32::MAX, Vec::new()));
+    assert_eq!(account(&book).totals.listed, 0);
+    let decided = Decided {
+        index: 9,
+        key: "k".into(),
+        size: 1,
+        ending: Ending::Skipped {
+            reason: "archived".into(),
+            message: String::new(),
+        },
+    };
+    let Report::Page(possible) = page(0, 1, 2, Vec::new()) else {
+        panic!("a page")
+    };
+    let beyond = Page {
+        decided: vec![decided],
+        ..possible.clone()
+    };
+    book.apply(Report::Page(beyond));
+    assert_eq!(account(&book).totals.listed, 0);
+    book.apply(Report::Page(possible));
+    assert_eq!(account(&book).totals.listed, 2);
+}

@@ -85,6 +85,38 @@ impl Ledger {
         })
     }
 
+    /// Draws the numbers of this process's list tasks; once, before anything is done.
+    pub fn number_anew(&mut self, random: u64) {
+        self.book.number_anew(random);
+    }
+
+    /// Notes jobs that have ended by the job log, each with its round; gives those that run by this
+    /// ledger.
+    pub fn note_ended_in_log(&mut self, ended: Vec<(JobId, u32)>) -> Vec<JobId> {
+        let runs = |job: &JobId| {
+            let account = self.book.jobs.get(job);
+            account.is_some_and(|account| account.status == JobStatus::Running)
+        };
+        let ended = ended.into_iter().filter(|(job, round)| {
+            runs(job)
+                && self
+                    .book
+                    .jobs
+                    .get(job)
+                    .is_some_and(|account| account.round <= *round)
+        });
+        self.book.ended_in_log = ended.collect();
+        self.book.ended_in_log.keys().cloned().collect()
+    }
+
+    /// How often a reporter has begun with this ledger, this time included; durable on return.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn count_start(&mut self) -> Result<u64> {
+        write::count_start(&self.db).map_err(|failure| named(&self.path, failure))
+    }
+
     /// Random id of this ledger's state, the same for its whole life.
     pub fn id(&self) -> &str {
         &self.id
@@ -158,8 +190,11 @@ impl Ledger {
         }
         let written = write::changes(&mut self.db, &self.book, &changes);
         if let Err(failure) = written {
-            self.book = restore::book(&self.db, self.version)
-                .map_err(|failure| named(&self.path, failure))?;
+            let restored = restore::book(&self.db, self.version);
+            let mut restored = restored.map_err(|failure| named(&self.path, failure))?;
+            restored.number_from(self.book.first_task);
+            restored.ended_in_log = std::mem::take(&mut self.book.ended_in_log);
+            self.book = restored;
             return Err(named(&self.path, failure));
         }
         for change in &changes {

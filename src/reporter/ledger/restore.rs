@@ -72,6 +72,7 @@ fn account(row: &Row<'_>) -> Result<JobAccount> {
         ended_at_ms: stored.ended_at_ms,
         totals: stored.totals,
         listed: stored.listed,
+        met_unknown: false,
         next_task: stored.next_task,
         round: stored.round,
         tasks: HashMap::new(),

@@ -47,6 +47,14 @@ pub(super) fn ledger_id(db: &Connection) -> Result<String> {
     Ok(id)
 }
 
+/// Counts one more start of a reporter.
+pub(super) fn count_start(db: &Connection) -> Result<u64> {
+    let sql = "INSERT INTO meta(key, value) VALUES('starts', '1')
+        ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value";
+    let count: String = db.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+    Ok(count.parse().unwrap_or(1))
+}
+
 /// What a batch of changes touched; rows that hold sums are written once, at its end.
 #[derive(Debug, Default)]
 struct Touched<'a> {

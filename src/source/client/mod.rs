@@ -177,7 +177,7 @@ impl Source {
     /// which a listing may hold a key, are told by U+FFFD.
     async fn send_within(&self, call: &Call<'_>, limit: Duration) -> Result<Answer> {
         let (mut response, signer) = self.begin(call, limit).await?;
-        let body = self.read_whole(call, &mut response).await?;
+        let body = self.read_whole(call, &mut response, limit).await?;
         let body = String::from_utf8(body).unwrap_or_else(|error| readable(error.as_bytes()));
         Ok(Answer {
             status: response.status,
@@ -209,13 +209,20 @@ impl Source {
         };
         let headers = header_map(call.headers, &signing)?;
         let sent = inner.http.send(call.method.clone(), &url, headers, limit);
-        let response = sent.await.map_err(|error| self.unreachable(call, error))?;
+        let response = sent
+            .await
+            .map_err(|error| self.unreachable(call, error, limit))?;
         Ok((response, signer))
     }
 
-    async fn read_whole(&self, call: &Call<'_>, response: &mut Incoming) -> Result<Vec<u8>> {
+    async fn read_whole(
+        &self,
+        call: &Call<'_>,
+        response: &mut Incoming,
+        limit: Duration,
+    ) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        let lost = |error| self.unreachable(call, error);
+        let lost = |error| self.unreachable(call, error, limit);
         let mut room = AnswerRoom::default();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             body.extend_from_slice(&chunk);
@@ -310,11 +317,11 @@ impl Source {
         )
     }
 
-    fn unreachable(&self, call: &Call<'_>, error: TransportError) -> Failure {
+    fn unreachable(&self, call: &Call<'_>, error: TransportError, limit: Duration) -> Failure {
         let host = address(&self.0.endpoint, call.region, call.bucket).base;
         let what = format!("{call}: no answer from {host}");
         let mut failure = if error.timed_out && !error.connecting {
-            let what = format!("{what} in time");
+            let what = format!("{what} within {} s", limit.as_secs());
             Failure::retry(Reason::SourceUnavailable, what).perhaps()
         } else {
             transport_failure(Reason::SourceUnavailable, &what, error)

@@ -157,7 +157,9 @@ impl Source {
         if response.status.is_success() || response.status.as_u16() == 416 {
             return Ok(());
         }
-        let body = self.read_whole(&call, &mut response).await?;
+        let body = self
+            .read_whole(&call, &mut response, super::TIMEOUT)
+            .await?;
         let answer = Answer {
             status: response.status,
             headers: std::mem::take(&mut response.headers),
@@ -239,7 +241,9 @@ impl Source {
                 Err(self.no_s3(&call, &format!("HTTP {status} answers no such range")))
             }
             _ => {
-                let body = self.read_whole(&call, &mut response).await?;
+                let body = self
+                    .read_whole(&call, &mut response, super::TIMEOUT)
+                    .await?;
                 let answer = Answer {
                     status: response.status,
                     headers: std::mem::take(&mut response.headers),

@@ -131,7 +131,7 @@ impl Fleet {
         self.publish(queue, Headers::default(), b"\x04newer").await;
         let ended = self.world.ended(line, self.role(line)).await;
         assert_eq!(ended.code, Some(1), "{line}: {ended:?}");
-        for part in ["version 3", "reads up to 2", "upgrade it"] {
+        for part in ["version 4", "reads up to 3", "upgrade it"] {
             assert!(ended.error().contains(part), "{part}: {ended:?}");
         }
         for _ in 0..100 {
@@ -268,7 +268,11 @@ async fn messages_of_a_newer_version_stop_a_role_and_stay() {
 async fn a_job_that_no_reporter_takes_is_told_of() {
     let fleet = Fleet::start().await;
     let id = "lost-ledger".to_owned();
-    let other = JobEvent::Ledger { id };
+    let other = JobEvent::Ledger {
+        id,
+        starts: 1,
+        start: 1,
+    };
     board::append(&*fleet.broker, None, &other).await.unwrap();
     let refused = fleet.world.ended("reporter", fleet.role("reporter")).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");

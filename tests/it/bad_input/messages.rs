@@ -119,7 +119,7 @@ impl Job {
 
 fn refused(ended: &Ended) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    for part in ["version 3", "reads up to 2", "upgrade it"] {
+    for part in ["version 4", "reads up to 3", "upgrade it"] {
         assert!(ended.error().contains(part), "{part}: {ended:?}");
     }
 }

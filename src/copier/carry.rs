@@ -85,7 +85,7 @@ fn ours(job: &Properties, head: &ObjectHead, about: About<'_>) -> Vec<(String, S
     if about.escaped {
         own.push((KEY.to_owned(), encode_path(about.key)));
     }
-    if about.key.ends_with('/') {
+    if about.key.ends_with('/') && head.size == 0 {
         own.push((FOLDER.0.to_owned(), FOLDER.1.to_owned()));
     }
     for fact in &job.source_metadata {

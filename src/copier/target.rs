@@ -29,7 +29,9 @@ pub(crate) async fn of(
     key: &str,
 ) -> Result<Target> {
     let name = root.blob(key).ok_or_else(|| {
-        Failure::give_up(Reason::Internal, "nothing of the key is left for a name")
+        let why = "nothing of the key is left for a name: it is the folder's own, which has no place \
+                   below the destination; copy it by itself";
+        Failure::give_up(Reason::NameRejected, why)
     })?;
     let fault = |namespace| naming::blob_fault(namespace, &root.container, &name);
     let namespace = if fault(Namespace::Flat) == fault(Namespace::Hierarchical) {

@@ -14,6 +14,7 @@ use super::seat::Lane;
 use super::target::{self, Target};
 use super::{Shared, blocks, relay, whole};
 use crate::destination::client::Conditions;
+use crate::destination::naming::Namespace;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{CopyOptions, JobSpec, Overwrite, Root};
 use crate::message::{CopyTask, Ending, Notes, Staged};
@@ -184,10 +185,21 @@ async fn passage(
     lane: Lane,
 ) -> Result<Result<(Passage, bool), Ending>> {
     let clients = shared.copier.clients.of(spec)?;
-    let (blob, escaped) = match target::of(&clients, spec, root, &task.object.key).await? {
+    let object = &task.object;
+    let (blob, escaped) = match target::of(&clients, spec, root, &object.key).await? {
         Target::Blob { name, escaped } => (name, escaped),
         Target::Skipped(skip, why) => return Ok(Err(skip.ending(why))),
     };
+    if blob.blob.ends_with('/')
+        && object.size > 0
+        && clients.namespace().await == Namespace::Hierarchical
+    {
+        return Err(Failure::give_up(
+            Reason::NameRejected,
+            "the account has a hierarchical namespace, where a name that ends in / is a folder, \
+             which holds no bytes: rename the object at the source",
+        ));
+    }
     let passage = Passage {
         shared: shared.clone(),
         clients,

@@ -31,6 +31,7 @@ pub struct Sas {
     query: SecretString,
     starts: Option<i64>,
     expires: Option<i64>,
+    writes_tags: Option<bool>,
 }
 
 impl Sas {
@@ -40,7 +41,9 @@ impl Sas {
     /// [`Reason::Usage`] where a part is missing without which no request can succeed. The text
     /// names the part and never holds the SAS.
     pub fn parse(text: &str) -> Result<Self> {
-        let query = text.trim();
+        // As it is copied from a page, or from a script.
+        let unescaped = text.replace("&amp;", "&");
+        let query = unescaped.trim().trim_matches(['"', '\'']);
         let query = query.strip_prefix('?').unwrap_or(query);
         let fields = Fields::read(query)?;
         if fields.get("sig").is_none() {
@@ -60,6 +63,9 @@ impl Sas {
         Ok(Self {
             starts: fields.time("st")?,
             expires,
+            writes_tags: fields
+                .get("sp")
+                .map(|permissions| permissions.contains('t')),
             query: query.to_owned().into(),
         })
     }
@@ -91,6 +97,11 @@ impl Sas {
     /// Seconds since 1970 at which it expires, where it says so itself.
     pub fn expires(&self) -> Option<i64> {
         self.expires
+    }
+
+    /// May index tags be written with it? None where a stored access policy says.
+    pub fn writes_tags(&self) -> Option<bool> {
+        self.writes_tags
     }
 
     /// The query string without `?`, to be appended to a request's URL.

@@ -1,6 +1,7 @@
 //! S3 as planning asks it: what failed for the moment is asked again.
 
-use crate::failure::Result;
+use super::roots::Bucket;
+use crate::failure::{Remedy, Result};
 use crate::patience::patiently;
 use crate::source::client::{BucketRef, ListRequest, ObjectHead, Source};
 use crate::source::list::BucketEntry;
@@ -36,5 +37,33 @@ impl Asking<'_> {
         };
         let page = patiently(|| self.0.list_page(bucket, &request)).await?;
         Ok(!page.objects.is_empty())
+    }
+
+    /// Does a listing name an object of exactly this key? HEAD alone decides at Amazon, and where a
+    /// listing is denied; other servers answer HEAD for a directory that is no object.
+    pub(super) async fn names_object(self, bucket: &BucketRef, key: &str) -> Result<bool> {
+        if self.0.is_amazon() {
+            return Ok(true);
+        }
+        let request = ListRequest {
+            prefix: key,
+            max_keys: 1000,
+            ..ListRequest::default()
+        };
+        match patiently(|| self.0.list_page(bucket, &request)).await {
+            // Of an unsorted listing it may be on a later page.
+            Ok(page) => Ok(page.objects.iter().any(|object| object.key == key)
+                || (page.here.unsorted && page.next.is_some())),
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Is there any object under a prefix that may be listed?
+    pub(super) async fn has_any(self, bucket: &Bucket, prefix: &str) -> Result<bool> {
+        match self.has_objects(&bucket.place(), prefix).await {
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(false),
+            found => found,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::roots::version_prefix;
 use super::{MAX_SPEC, Request};
 use crate::destination::naming;
+use crate::destination::sas::Sas;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Root};
 use crate::message;
@@ -19,7 +20,22 @@ impl Request {
         self.check_paths()?;
         self.check_versions()?;
         self.check_buckets()?;
+        self.check_tags()?;
         naming::check_map(&self.selection.containers)
+    }
+
+    /// A SAS tells before anything is copied that it may not write tags.
+    fn check_tags(&self) -> Result<()> {
+        let properties = &self.options.properties;
+        let tags = properties.preserve_tags || !properties.tags.is_empty();
+        let sas = self.destination.sas();
+        match sas.and_then(Sas::writes_tags) {
+            Some(false) if tags => Err(usage(
+                "the SAS may not write index tags: add the permission t (sp=rcwt), or leave the \
+                 flags about tags out",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_buckets(&self) -> Result<()> {

@@ -30,7 +30,8 @@ impl Request {
         })
     }
 
-    /// An object if there is one of exactly this key, else a directory.
+    /// An object if there is one of exactly this key, and a directory if there is none or all below
+    /// it was asked for too.
     pub(super) async fn path(
         &self,
         source: Asking<'_>,
@@ -38,18 +39,30 @@ impl Request {
         key: &str,
         version: Option<&str>,
         directory: bool,
-    ) -> Result<Root> {
+    ) -> Result<Vec<Root>> {
         let as_directory = || roots::directory(bucket, key, self.layout(), &self.destination);
         let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if directory || self.source.contents_only {
             let root = as_directory()?;
             return match source.has_objects(&bucket.place(), &prefix).await? {
-                true => Ok(root),
+                true => Ok(vec![root]),
                 false => Err(nothing(bucket, &format!("no object below {prefix}"))),
             };
         }
         let failure = match source.head(&bucket.place(), key, version).await {
-            Ok(_) => return roots::object(bucket, key, version, &self.destination),
+            Ok(_) if source.names_object(&bucket.place(), key).await? => {
+                let mut found = vec![roots::object(bucket, key, version, &self.destination)?];
+                if self.recursive && version.is_none() && source.has_any(bucket, &prefix).await? {
+                    tracing::warn!(
+                        "s3://{}/{key} is an object, and there are others below {prefix}: both are \
+                         copied",
+                        bucket.name
+                    );
+                    found.push(as_directory()?);
+                }
+                return Ok(found);
+            }
+            Ok(_) => Failure::give_up(Reason::SourceNotFound, "the source lists no such object"),
             Err(failure) => failure,
         };
         if !matches!(
@@ -59,7 +72,7 @@ impl Request {
             return Err(failure);
         }
         match source.has_objects(&bucket.place(), &prefix).await {
-            Ok(true) => as_directory(),
+            Ok(true) => Ok(vec![as_directory()?]),
             _ if failure.reason == Reason::SourceDenied => Err(failure),
             Err(failure) => Err(failure),
             Ok(false) => {

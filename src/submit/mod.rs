@@ -97,7 +97,7 @@ impl Request {
                     self.versions(&bucket, key)?
                 } else {
                     let version = version.as_deref();
-                    vec![self.path(source, &bucket, key, version, *directory).await?]
+                    self.path(source, &bucket, key, version, *directory).await?
                 }
             }
         };

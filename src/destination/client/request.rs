@@ -232,7 +232,8 @@ pub(super) async fn exchange(
             body: body.freeze(),
         });
     }
-    let refusal = Refusal::read(status, &headers, &body);
+    let tagged = call.headers.contains_key("x-ms-tags") || call.query.contains("comp=tags");
+    let refusal = Refusal::read(status, &headers, &body).of_tagged(tagged);
     Err(refusal.into_error(&call.what(), call.target))
 }
 

@@ -96,7 +96,9 @@ impl Rules {
     /// What the lister can decide itself.
     pub(super) fn decided(&self, root: &Root, found: &Found) -> Option<Ending> {
         let key = &found.object.key;
-        if key.ends_with('/') && !self.copied_marker(root, key) {
+        // One that holds bytes is an object like any other.
+        let marker = key.ends_with('/') && found.object.size == 0;
+        if marker && !self.copied_marker(root, key) {
             return Some(Skip::FolderMarker.ending(""));
         }
         if let Some(message) = &root.refused {

@@ -81,7 +81,7 @@ impl ObjectHead {
             version: get("x-amz-version-id"),
             content_type: get("content-type"),
             cache_control: get("cache-control"),
-            content_encoding: get("content-encoding"),
+            content_encoding: get("content-encoding").and_then(|value| stored_encoding(&value)),
             content_language: get("content-language"),
             content_disposition: get("content-disposition"),
             expires: get("expires"),
@@ -116,6 +116,16 @@ fn text(value: &HeaderValue) -> String {
         |_| bytes.iter().map(|byte| char::from(*byte)).collect(),
         str::to_owned,
     )
+}
+
+/// The encodings an object is stored in, of those its header names: `aws-chunked` is how it was
+/// sent, which some servers keep (S3 API reference, "Transferring payload in multiple chunks").
+fn stored_encoding(value: &str) -> Option<String> {
+    let tokens = value.split(',').map(str::trim);
+    let stored: Vec<&str> = tokens
+        .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!stored.is_empty()).then(|| stored.join(", "))
 }
 
 /// `ongoing-request="false", expiry-date="…"`: restored, until then.
@@ -209,6 +219,20 @@ mod tests {
             missing_meta: 4,
         };
         assert_eq!(head.unwrap(), wanted);
+    }
+
+    #[test]
+    fn how_an_object_was_sent_is_no_encoding_of_it() {
+        for (header, stored) in [
+            ("gzip", Some("gzip")),
+            ("aws-chunked", None),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("gzip, AWS-Chunked", Some("gzip")),
+            ("aws-chunked, gzip,br", Some("gzip, br")),
+            (" , ", None),
+        ] {
+            assert_eq!(stored_encoding(header).as_deref(), stored, "{header}");
+        }
     }
 
     #[test]

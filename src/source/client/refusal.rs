@@ -203,7 +203,8 @@ fn of_status(status: StatusCode) -> Meaning {
         401 | 403 => (
             SourceDenied,
             GiveUp,
-            "access denied; check the credentials and their permissions",
+            "access denied; the credentials need s3:GetObject on the object (and kms:Decrypt where \
+             it is encrypted with a KMS key)",
         ),
         412 => (SourceChanged, GiveUp, "the object has changed"),
         429 | 503 => (SourceThrottled, Retry, "the source asks for a slower pace"),

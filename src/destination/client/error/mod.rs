@@ -22,6 +22,10 @@ const UNAUTHENTICATED: [&str; 5] = [
     "NoAuthenticationInformation",
 ];
 
+/// What a refused request lacks that carried index tags.
+const TAGS: &str = "writing index tags needs a permission of its own: add t to the SAS (sp=rcwt), \
+                    give the identity the role Storage Blob Data Owner, or leave the tags out";
+
 /// The result of a call to the Blob service.
 pub type BlobResult<T> = std::result::Result<T, BlobError>;
 
@@ -97,6 +101,8 @@ pub(super) struct Refusal {
     source_code: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    /// The request was about index tags, which need a permission of their own.
+    tagged: bool,
 }
 
 impl Refusal {
@@ -121,7 +127,13 @@ impl Refusal {
                 .or_else(|| element(&body, "CopySourceErrorCode")),
             request_id: header("x-ms-request-id"),
             retry_after: retry_after(header("retry-after").as_deref()),
+            tagged: false,
         }
+    }
+
+    /// The same of a request that carried index tags, or not.
+    pub(super) fn of_tagged(self, tagged: bool) -> Self {
+        Self { tagged, ..self }
     }
 
     /// Turns it into a failure of the call `what`.
@@ -137,7 +149,11 @@ impl Refusal {
             }
             _ => by_code(code, target).unwrap_or_else(|| by_status(self.status)),
         };
-        let message = self.message(what, code, advice(code, reason));
+        let advice = match (code, self.tagged) {
+            ("AuthorizationPermissionMismatch" | "AuthorizationFailure", true) => TAGS,
+            _ => advice(code, reason),
+        };
+        let message = self.message(what, code, advice);
         let failure = match then {
             Then::Retry => Failure::retry(reason, message),
             Then::RetryPerhaps => Failure::retry(reason, message).perhaps(),
@@ -230,7 +246,9 @@ fn by_code(code: &str, target: Target) -> Option<(Reason, Then)> {
         "InternalError" => (Reason::DestinationUnavailable, Then::RetryPerhaps),
         "BlobArchived" => (Reason::DestinationArchived, Then::GiveUp),
         "PendingCopyOperation" => (Reason::DestinationUnavailable, Then::Retry),
-        "ContainerNotFound" | "ContainerBeingDeleted" => (Reason::ContainerRejected, Then::Retry),
+        // It takes Azure half a minute and more, and passes.
+        "ContainerBeingDeleted" => (Reason::DestinationUnavailable, Then::Retry),
+        "ContainerNotFound" => (Reason::ContainerRejected, Then::Retry),
         "ContainerDisabled" => (Reason::ContainerRejected, Then::GiveUp),
         "InvalidResourceName" | "OutOfRangeInput" | "InvalidUri" | "RequestUrlFailedToParse" => {
             (name, Then::GiveUp)
@@ -273,6 +291,22 @@ fn advice(code: &str, reason: Reason) -> &'static str {
         ("KeyBasedAuthenticationNotPermitted", _) => {
             "the account allows no keys or SAS; use Entra ID"
         }
+        ("InvalidBlobType" | "BlobTypeNotSupported" | "IncorrectBlobType", _) => {
+            "a page blob or an append blob of this name is there, which block blobs cannot replace: \
+             delete it, or copy to another name"
+        }
+        ("ResourceTypeMismatch" | "PathConflict" | "PathAlreadyExists" | "ParentNotFound", _) => {
+            "the account has a hierarchical namespace, where a name is a file or a folder and not \
+             both: rename the object or the folder at the source"
+        }
+        ("BlobImmutableDueToPolicy" | "BlobImmutableDueToLegalHold", _) => {
+            "the blob may not be changed: lift the policy or legal hold, or copy to another name"
+        }
+        ("LeaseIdMissing" | "LeaseIdMismatchWithBlobOperation", _) => {
+            "somebody holds a lease on the blob: end or break it"
+        }
+        ("SnapshotsPresent", _) => "the blob has snapshots, which are somebody's backups",
+        ("ContainerBeingDeleted", _) => "the container is being deleted: waited for",
         ("UnauthorizedBlobOverwrite", _) => {
             "the blob exists and the SAS may only create; add write (w)"
         }

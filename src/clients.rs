@@ -168,6 +168,7 @@ impl Clients {
                 inner.clock.clone(),
             )
             .with_customer_key(inner.customer_key.clone())
+            .with_requester_pays(spec.requester_pays)
         });
         known.clone()
     }

@@ -9,7 +9,7 @@ use super::jobs::cancel;
 use super::output::Output;
 use super::run::{self, Means};
 use super::state::{self, JobFolder};
-use super::wiring::Wiring;
+use super::wiring::{self, Wiring};
 use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
@@ -48,12 +48,13 @@ pub async fn run_as(
 }
 
 async fn begin(
-    command: CopyCommand,
+    mut command: CopyCommand,
     credentials: Option<Credentials>,
     (output, env): (&Output, Env),
     shutdown: CancellationToken,
 ) -> Result<u8> {
     command.check()?;
+    command.s3.settings = wiring::read_settings(env).await?;
     let places = (command.source.as_str(), command.destination.as_str());
     let request = command.copy.request(&command.s3, places, env)?;
     // Whether there is somebody to ask is said before anything is begun.
@@ -139,7 +140,9 @@ async fn submit(
         tracing::info!(job.id = %job, "resuming the job");
         return Ok(known.spec.clone());
     }
-    let source = wiring.source(&request.source);
+    let source = wiring
+        .source(&request.source)
+        .with_requester_pays(request.requester_pays);
     let now_ms = wiring.clock.unix_ms();
     let destination_clock = wiring.read_destination_clock(&request.destination).await;
     let spec = JobSpec {

@@ -8,7 +8,7 @@ use super::azcopy_json::Ending;
 use super::fleet::Fleet;
 use super::output::Output;
 use super::progress::Progress;
-use super::wiring::{AWS_HOME, Wiring};
+use super::wiring::{self, AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
 use crate::config::{Env, ListerCli};
@@ -30,9 +30,10 @@ const LIST_CONCURRENCY: u16 = 8;
 ///
 /// # Errors
 /// What keeps the job from being submitted or listed.
-pub async fn run(cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
+pub async fn run(mut cli: ListerCli, env: Env, shutdown: CancellationToken) -> Result<u8> {
     let destination = cli.destination.as_deref();
     let destination = destination.map(DestinationUrl::parse).transpose()?;
+    cli.s3.settings = wiring::read_settings(env).await?;
     let request = asked(&cli, env)?;
     let home = request
         .as_ref()
@@ -148,7 +149,9 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
         _ => {}
     }
     let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
-    let source = wiring.source(&request.source);
+    let source = wiring
+        .source(&request.source)
+        .with_requester_pays(request.requester_pays);
     let now_ms = wiring.clock.unix_ms();
     let destination_clock = wiring.read_destination_clock(&request.destination).await;
     let spec = JobSpec {

@@ -7,12 +7,13 @@ use crate::clock::Clock;
 use crate::config::{AccessArgs, Env};
 use crate::destination::client::{Destination, read_clock};
 use crate::destination::url::DestinationUrl;
-use crate::failure::Result;
+use crate::failure::{Failure, Reason, Result};
 use crate::http::{Roots, Transport};
 use crate::patience::patiently;
 use crate::source::client::Source;
 use crate::source::credentials::Credentials;
 use crate::source::customer_key::CustomerKey;
+use crate::source::settings::Settings;
 use crate::source::url::SourceUrl;
 
 /// The longest exchange of the shared client; single calls set shorter limits.
@@ -44,10 +45,10 @@ impl Wiring {
         env: Env,
     ) -> Result<Self> {
         let clock = Clock::system();
-        let roots = if plain_http {
-            Roots::Only(Vec::new())
-        } else {
-            Roots::System
+        let roots = match (plain_http, env("AWS_CA_BUNDLE")) {
+            (true, _) => Roots::Only(Vec::new()),
+            (false, Some(bundle)) => Roots::SystemAnd(vec![read_bundle(&bundle)?]),
+            (false, None) => Roots::System,
         };
         let http = Transport::new(&roots, LONGEST_EXCHANGE)?;
         let credentials = if s3.s3_anonymous {
@@ -118,4 +119,26 @@ impl Wiring {
         )
         .with_customer_key(self.customer_key.clone())
     }
+}
+
+/// Reads the certificate authorities that AWS tools trust.
+fn read_bundle(path: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Failure::stop(
+            Reason::Usage,
+            format!("AWS_CA_BUNDLE: {path}: {error}: name a file of certificates in PEM form, or unset it"),
+        )
+    })
+}
+
+/// What environment and profile say about S3 beside credentials. A process that is told its
+/// environment otherwise, as tests do, has none.
+pub(super) async fn read_settings(env: Env) -> Result<Settings> {
+    // The settings are read from the process's own environment, by its own rules.
+    if !std::ptr::fn_addr_eq(env, crate::config::environment as Env) {
+        return Ok(Settings::default());
+    }
+    let plain = Roots::Only(Vec::new());
+    let http = Transport::new(&plain, LONGEST_EXCHANGE)?;
+    Ok(Settings::read(http.usual().clone()).await)
 }

@@ -23,9 +23,9 @@ use etcetera::BaseStrategy;
 pub use args::{
     AccessArgs, BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli,
     CopyArgs, CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs,
-    ListerCli, LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, RemoveJob, RepairJob,
-    ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs, StateArgs,
-    StatusFilter,
+    ListerCli, LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, Payer, RemoveJob,
+    RepairJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs,
+    StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;
@@ -65,12 +65,15 @@ pub fn parse<C: CommandFactory + FromArgMatches>(
 pub type Env = fn(&str) -> Option<String>;
 
 impl SourceArgs {
-    /// The S3-compatible server in use, if any: the flag, then what the AWS tools read.
-    pub fn endpoint(&self, env: Env) -> Option<String> {
+    /// The S3-compatible server in use for a source, if any: the flag, then what the AWS tools read.
+    /// A URL of Amazon's means what it says, whatever a profile adds.
+    pub fn endpoint(&self, text: &str, env: Env) -> Option<String> {
+        let profile = self.settings.endpoint.clone();
         self.s3_endpoint
             .clone()
             .or_else(|| env("AWS_ENDPOINT_URL_S3"))
             .or_else(|| env("AWS_ENDPOINT_URL"))
+            .or_else(|| profile.filter(|_| text.starts_with("s3:")))
     }
 
     /// Reads the source argument with the flags that belong to it.
@@ -78,11 +81,12 @@ impl SourceArgs {
     /// # Errors
     /// See [`SourceUrl::parse`].
     pub fn source(&self, text: &str, env: Env) -> Result<SourceUrl> {
-        let source = SourceUrl::parse(text, self.endpoint(env).as_deref())?;
-        match &self.s3_region {
-            Some(region) => source.with_region(region),
-            None => Ok(source),
-        }
+        let source = SourceUrl::parse(text, self.endpoint(text, env).as_deref())?;
+        let source = match &self.s3_region {
+            Some(region) => source.with_region(region)?,
+            None => source,
+        };
+        Ok(source.with_settings(&self.settings))
     }
 }
 

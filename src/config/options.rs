@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::args::{
-    CarryArgs, CopyArgs, CopyCommand, OutputLevel, SelectArgs, SourceArgs, SpeedArgs,
+    CarryArgs, CopyArgs, CopyCommand, OutputLevel, Payer, SelectArgs, SourceArgs, SpeedArgs,
 };
 use super::lists::{container_map, entries, lines, pairs, time, usage};
 use super::{Env, sizes};
@@ -108,6 +108,7 @@ impl CopyArgs {
             options: self.options()?,
             selection: self.selection()?,
             job_name: self.job_name.clone(),
+            requester_pays: source.s3_request_payer == Some(Payer::Requester),
         };
         request.check()?;
         Ok(request)

@@ -107,8 +107,14 @@ fn the_endpoint_comes_from_the_flag_before_the_environment() {
         _ => None,
     };
     let flag = copy(&["--s3-endpoint", "http://flag:1"]).s3;
-    assert_eq!(flag.endpoint(env).as_deref(), Some("http://flag:1"));
-    assert_eq!(copy(&[]).s3.endpoint(env).as_deref(), Some("http://s3:1"));
+    assert_eq!(
+        flag.endpoint("s3://b", env).as_deref(),
+        Some("http://flag:1")
+    );
+    assert_eq!(
+        copy(&[]).s3.endpoint("s3://b", env).as_deref(),
+        Some("http://s3:1")
+    );
 }
 
 /// The flags of a program, in the order of their names, without those that every program has.

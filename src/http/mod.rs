@@ -5,6 +5,7 @@ mod transport;
 mod verbatim;
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use answers::{AnswerRoom, LARGEST_ERROR, element};
@@ -15,12 +16,33 @@ use crate::failure::{Failure, Reason, Result};
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The client for a URL: agents and metadata services, which speak plain HTTP to their neighbours,
+/// are asked without a proxy, which would answer for its own machine or not at all; all others as
+/// the environment says.
+pub fn for_url<'a>(usual: &'a reqwest::Client, url: &str) -> &'a reqwest::Client {
+    static DIRECT: OnceLock<Option<reqwest::Client>> = OnceLock::new();
+    if !url.starts_with("http:") {
+        return usual;
+    }
+    let direct = DIRECT.get_or_init(|| {
+        // No TLS is spoken, so that no authorities are needed.
+        let builder = builder(&Roots::Only(Vec::new()), DIRECT_TIMEOUT).ok()?;
+        builder.no_proxy().build().ok()
+    });
+    direct.as_ref().unwrap_or(usual)
+}
+
+/// How long an exchange with a neighbour may take where the caller sets no limit.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Which certificate authorities a client trusts.
 #[derive(Clone, Debug, Default)]
 pub enum Roots {
     /// Those of the machine.
     #[default]
     System,
+    /// Those of the machine, and these, as PEM.
+    SystemAnd(Vec<Vec<u8>>),
     /// Only these, as PEM; an empty list is enough where only `http://` is spoken.
     Only(Vec<Vec<u8>>),
 }
@@ -32,6 +54,12 @@ pub enum Roots {
 /// # Errors
 /// The machine has no certificate authorities, or a given one is malformed.
 pub fn client(roots: &Roots, timeout: Duration) -> Result<reqwest::Client> {
+    builder(roots, timeout)?
+        .build()
+        .map_err(|error| unusable(&error))
+}
+
+fn builder(roots: &Roots, timeout: Duration) -> Result<reqwest::ClientBuilder> {
     let mut builder = reqwest::Client::builder()
         .no_gzip()
         .no_deflate()
@@ -42,23 +70,29 @@ pub fn client(roots: &Roots, timeout: Duration) -> Result<reqwest::Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
         .tcp_nodelay(true);
-    if let Roots::Only(pems) = roots {
+    let read = |pems: &[Vec<u8>]| {
         let mut certificates = Vec::new();
         for pem in pems {
             certificates.extend(
                 reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unusable(&error))?,
             );
         }
-        builder = builder.tls_certs_only(certificates);
+        Ok::<_, Failure>(certificates)
+    };
+    match roots {
+        Roots::System => {}
+        Roots::SystemAnd(pems) => builder = builder.tls_certs_merge(read(pems)?),
+        Roots::Only(pems) => builder = builder.tls_certs_only(read(pems)?),
     }
-    builder.build().map_err(|error| unusable(&error))
+    Ok(builder)
 }
 
 fn unusable(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::stop(
         Reason::LocalState,
         format!(
-            "cannot set up TLS: {}; install the ca-certificates package or set SSL_CERT_FILE",
+            "cannot set up TLS: {}; install the ca-certificates package, or set SSL_CERT_FILE or \
+             AWS_CA_BUNDLE",
             root_cause(error)
         ),
     )

@@ -27,7 +27,8 @@ impl Verbatim {
             Roots::System => builder
                 .with_provider_and_platform_verifier(default_provider())
                 .map_err(|error| unusable(&error))?,
-            Roots::Only(pems) => builder.with_tls_config(only(pems)?),
+            // What goes this way goes to S3, whose authorities AWS tools take from the bundle alone.
+            Roots::SystemAnd(pems) | Roots::Only(pems) => builder.with_tls_config(only(pems)?),
         };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -66,6 +66,9 @@ pub struct JobSpec {
     /// What a blob's time says about this job is measured by it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_clock: Option<i64>,
+    /// Requests say that who asks pays for them (`--s3-request-payer=requester`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requester_pays: bool,
 }
 
 impl JobSpec {

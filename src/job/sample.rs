@@ -29,6 +29,7 @@ impl JobSpec {
             options: CopyOptions::default(),
             submitted_at_ms: 0,
             destination_clock: None,
+            requester_pays: false,
         }
     }
 }

@@ -428,6 +428,8 @@ impl JobEvent {
         // Whoever does not know of it would take the job's tasks for those of one that has ended.
         let version = match self {
             Self::Reopened { .. } => SECOND,
+            // Who does not know of it would be denied every object.
+            Self::Submitted(spec) if spec.requester_pays => VERSION,
             _ => FIRST,
         };
         Ok(Envelope {

@@ -10,5 +10,6 @@ pub mod customer_key;
 pub(crate) mod encoding;
 pub mod list;
 pub mod region;
+pub mod settings;
 pub mod sign;
 pub mod url;

@@ -16,6 +16,8 @@ struct Identity<'a> {
     options: &'a CopyOptions,
     selection: &'a Selection,
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    requester_pays: bool,
 }
 
 impl Request {
@@ -29,6 +31,7 @@ impl Request {
             options: &self.options,
             selection: &self.selection,
             name: self.job_name.as_deref(),
+            requester_pays: self.requester_pays,
         };
         let text = serde_json::to_vec(&identity).unwrap_or_default();
         Sha256::digest(&text)

@@ -59,6 +59,8 @@ pub struct Request {
     pub selection: Selection,
     /// Tells jobs apart that are otherwise the same.
     pub job_name: Option<String>,
+    /// Requests say that who asks pays for them.
+    pub requester_pays: bool,
 }
 
 impl Request {
@@ -115,6 +117,7 @@ impl Request {
             options: self.options.clone(),
             submitted_at_ms: now_ms,
             destination_clock: None,
+            requester_pays: self.requester_pays,
         };
         checks::size(&spec)?;
         Ok(spec)

@@ -33,7 +33,9 @@ pub(super) async fn run(
     output: &Output,
     shutdown: &CancellationToken,
 ) -> Result<u8> {
-    let source = wiring.source(&request.source);
+    let source = wiring
+        .source(&request.source)
+        .with_requester_pays(request.requester_pays);
     let id = JobId::new("dry-run");
     let spec = request.plan(&source, id, wiring.clock.unix_ms()).await?;
     let clients = wiring.clients().of(&spec)?;

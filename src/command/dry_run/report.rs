@@ -182,6 +182,7 @@ impl<'a> Report<'a> {
             contents_only: false,
             region: None,
             endpoint: self.spec.endpoint.clone(),
+            hint: None,
         };
         url.identity()
     }

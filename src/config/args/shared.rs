@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
+use crate::source::settings::Settings;
+
 /// Where S3 is, for whoever submits a job: the job says it to all others.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
@@ -13,12 +15,25 @@ pub struct SourceArgs {
     /// An S3-compatible server instead of Amazon, e.g. http://127.0.0.1:9000.
     #[arg(long, value_name = "URL")]
     pub s3_endpoint: Option<String>,
-    /// Only buckets of this region.
+    /// Only buckets of this region; of an S3-compatible server, the region it calls its own.
     #[arg(long, value_name = "REGION")]
     pub s3_region: Option<String>,
+    /// Who pays for requests and transfer: requester, where the bucket's owner wants it so.
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub s3_request_payer: Option<Payer>,
+    #[arg(skip)]
+    #[expect(missing_docs, reason = "no flag: what environment and profile say")]
+    pub settings: Settings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub access: AccessArgs,
+}
+
+/// Who pays for what is asked of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Payer {
+    /// Who asks.
+    Requester,
 }
 
 /// As whom S3 is asked; no part of a job.

@@ -9,6 +9,8 @@ use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 use azure_identity::Executor;
 use reqwest::Url;
 
+use crate::http::for_url;
+
 /// Where a virtual machine finds its identity (IMDS).
 const METADATA_HOST: &str = "169.254.169.254";
 
@@ -25,6 +27,11 @@ impl IdentityTransport {
     pub(super) fn new(http: reqwest::Client, metadata: Option<Url>) -> Self {
         Self { http, metadata }
     }
+
+    async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let http = for_url(&self.http, request.url().as_str());
+        http.execute_request(request).await
+    }
 }
 
 #[async_trait]
@@ -37,9 +44,9 @@ impl HttpClient for IdentityTransport {
                 url.set_path(request.url().path());
                 url.set_query(request.url().query());
                 *elsewhere.url_mut() = url;
-                self.http.execute_request(&elsewhere).await
+                self.send(&elsewhere).await
             }
-            _ => self.http.execute_request(request).await,
+            _ => self.send(request).await,
         }
     }
 }

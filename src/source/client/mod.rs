@@ -40,6 +40,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read: far above a page of 1,000 keys of 1,024 bytes, encoded.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
+/// Says that who asks pays, as header or in the query of a presigned URL (S3 user guide,
+/// "Downloading objects from Requester Pays buckets").
+const PAYER: (&str, &str) = ("x-amz-request-payer", "requester");
+
 /// Headers that are never shown.
 const SECRET: [&str; 3] = [
     "authorization",
@@ -69,6 +73,7 @@ struct Inner {
     clock: Clock,
     customer_key: Option<CustomerKey>,
     learned: Learned,
+    requester_pays: bool,
 }
 
 /// A request without a body.
@@ -109,6 +114,7 @@ impl Source {
             clock,
             customer_key: None,
             learned: Learned::default(),
+            requester_pays: false,
         }))
     }
 
@@ -125,6 +131,23 @@ impl Source {
             clock: inner.clock.clone(),
             customer_key: inner.customer_key.clone(),
             learned: inner.learned.clone(),
+            requester_pays: inner.requester_pays,
+        }))
+    }
+
+    /// The same client whose requests say that who asks pays for them.
+    #[must_use]
+    pub fn with_requester_pays(self, requester_pays: bool) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
+            endpoint: inner.endpoint.clone(),
+            home: inner.home.clone(),
+            credentials: inner.credentials.clone(),
+            http: inner.http.clone(),
+            clock: inner.clock.clone(),
+            customer_key: inner.customer_key.clone(),
+            learned: inner.learned.clone(),
+            requester_pays,
         }))
     }
 
@@ -140,6 +163,7 @@ impl Source {
             clock: inner.clock.clone(),
             customer_key: key,
             learned: inner.learned.clone(),
+            requester_pays: inner.requester_pays,
         }))
     }
 
@@ -195,6 +219,16 @@ impl Source {
     ) -> Result<(Incoming, Option<Snapshot>)> {
         let inner = &self.0;
         let url = self.url(call)?;
+        let paying;
+        let call = if inner.requester_pays && call.bucket.is_some() {
+            paying = [call.headers, &[PAYER]].concat();
+            &Call {
+                headers: &paying,
+                ..call.clone()
+            }
+        } else {
+            call
+        };
         let signer = inner.credentials.current().await?;
         let signing = match &signer {
             Some(credentials) => {

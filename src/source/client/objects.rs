@@ -267,9 +267,11 @@ impl Source {
         key: &str,
         version: Option<&str>,
     ) -> Result<()> {
-        let version = version.map(|version| ("versionId", version));
+        let mut query: Vec<(&str, &str)> = Vec::new();
+        query.extend(version.map(|version| ("versionId", version)));
+        query.extend(self.0.requester_pays.then_some(super::PAYER));
         let call = Call {
-            query: version.as_slice(),
+            query: &query,
             ..object_call(Method::GET, bucket, key)
         };
         let url = self.fetch_url(&call)?;
@@ -279,7 +281,6 @@ impl Source {
         if url.len() + token + SIGNATURE <= LONGEST_URL {
             return Ok(());
         }
-        let version = version.map(|(_, version)| version);
         let lifetime = Duration::from_secs(60);
         self.presign_get(bucket, key, version, lifetime)
             .await
@@ -299,9 +300,11 @@ impl Source {
         version: Option<&str>,
         lifetime: Duration,
     ) -> Result<PresignedUrl> {
-        let version = version.map(|version| ("versionId", version));
+        let mut query: Vec<(&str, &str)> = Vec::new();
+        query.extend(version.map(|version| ("versionId", version)));
+        query.extend(self.0.requester_pays.then_some(super::PAYER));
         let call = Call {
-            query: version.as_slice(),
+            query: &query,
             ..object_call(Method::GET, bucket, key)
         };
         let url = self.fetch_url(&call)?;

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::failure::{Failure, Reason, Remedy};
 use crate::source::list::ServiceError;
+use crate::text::{cut, visible};
 
 /// The header that names a bucket's region, also on errors.
 pub(super) const REGION: &str = "x-amz-bucket-region";
@@ -47,9 +48,19 @@ impl Refusal<'_> {
     pub(super) fn failure(&self) -> Failure {
         let (reason, remedy, words) = self.meaning();
         let elsewhere = self.elsewhere().map_or(String::new(), |region| {
-            format!("; the bucket is in region {region}, not {}", self.region)
+            format!(
+                "; the bucket is in region {region}, not {}: give --s3-region {region}",
+                self.region
+            )
         });
-        let text = format!("{}: {words}{elsewhere} ({})", self.what, self.answer());
+        let target = self
+            .target()
+            .map_or(String::new(), |to| format!(", to {to}"));
+        let text = format!(
+            "{}: {words}{target}{elsewhere} ({})",
+            self.what,
+            self.answer()
+        );
         let failure = match remedy {
             Remedy::Retry => Failure::retry(reason, text),
             Remedy::GiveUp => Failure::give_up(reason, text),
@@ -76,7 +87,16 @@ impl Refusal<'_> {
             .and_then(|region| region.to_str().ok());
         header
             .or(self.error.region.as_deref())
+            .or_else(|| expected_region(&self.error.message))
             .filter(|region| redirected && *region != self.region && !region.is_empty())
+    }
+
+    /// Where a redirect leads, without a query, which may be signed.
+    fn target(&self) -> Option<String> {
+        let location = self.headers.get(header::LOCATION)?.to_str().ok()?;
+        let location = location.split(['?', '#']).next().unwrap_or_default();
+        let shown = cut(visible(location).into_owned(), LONGEST_MESSAGE);
+        self.status.is_redirection().then_some(shown)
     }
 
     /// A version that is a delete marker is no object (HEAD answers 405, or 404 for the newest).
@@ -107,6 +127,15 @@ impl Refusal<'_> {
     }
 }
 
+/// The region that a message names where no element does: `the region 'us-east-1' is wrong;
+/// expecting 'garage'`.
+fn expected_region(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("expecting '")?;
+    let (region, _) = rest.split_once('\'')?;
+    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (!region.is_empty() && region.bytes().all(is_label)).then_some(region)
+}
+
 fn of_code(code: &str) -> Option<Meaning> {
     denied(code).or_else(|| otherwise(code))
 }
@@ -120,7 +149,8 @@ fn denied(code: &str) -> Option<Meaning> {
             SourceDenied,
             GiveUp,
             "access denied; the credentials need s3:ListBucket on the bucket and s3:GetObject on \
-             its objects (s3:ListAllMyBuckets to list buckets)",
+             its objects (s3:ListAllMyBuckets to list buckets, kms:Decrypt where they are encrypted \
+             with a KMS key; a bucket whose requester pays wants --s3-request-payer=requester)",
         ),
         "SignatureDoesNotMatch" => (
             SourceDenied,

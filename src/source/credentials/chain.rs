@@ -35,7 +35,7 @@ impl Chain {
     pub(super) fn new(region: &str, http: reqwest::Client) -> Self {
         Self {
             region: region.to_owned(),
-            http: OwnClient(http),
+            http: OwnClient::new(http),
         }
     }
 

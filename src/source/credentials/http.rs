@@ -17,7 +17,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client to hand to aws-config.
 #[derive(Clone, Debug)]
-pub(super) struct OwnClient(pub(super) reqwest::Client);
+pub(in crate::source) struct OwnClient(reqwest::Client);
+
+impl OwnClient {
+    pub(in crate::source) fn new(http: reqwest::Client) -> Self {
+        Self(http)
+    }
+}
 
 /// The same with the limits of one service.
 #[derive(Debug)]
@@ -44,6 +50,7 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (http, timeout) = (self.http.clone(), self.timeout);
         HttpConnectorFuture::new(async move {
+            let http = crate::http::for_url(&http, request.uri()).clone();
             let mut call = http
                 .request(method(&request)?, request.uri())
                 .timeout(timeout);

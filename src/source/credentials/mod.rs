@@ -25,6 +25,7 @@ use crate::failure::{Failure, Reason, Remedy, Result};
 
 use self::cache::{Cache, Decision};
 use self::chain::Chain;
+pub(super) use self::http::OwnClient;
 
 /// How long one walk through the chain may take, so that a silent metadata service holds nobody
 /// for minutes.

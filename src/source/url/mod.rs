@@ -14,7 +14,8 @@ use crate::failure::{Failure, Reason, Result};
 use crate::filter::Glob;
 use crate::job::SourceEndpoint;
 use crate::source::encoding::{decode, encode_path, encode_query};
-use crate::source::region::{self, AWS, suffix_of};
+use crate::source::region::{self, AWS, is_known_region, suffix_of};
+use crate::source::settings::Settings;
 
 use self::parts::{Parts, contents, custom_endpoint_url, same_server, split, version};
 
@@ -30,6 +31,9 @@ pub struct SourceUrl {
     pub region: Option<String>,
     /// Which S3 service the requests go to.
     pub endpoint: SourceEndpoint,
+    /// The region of environment or profile: where to ask first, and what another server calls its
+    /// own. Confines nothing.
+    pub hint: Option<String>,
 }
 
 /// What a source names.
@@ -118,6 +122,9 @@ impl SourceUrl {
     /// `s3://BUCKET/KEY`, where nothing is encoded.
     fn literal(rest: &str, custom: Option<String>) -> Result<Self> {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if let Some(why) = no_bucket(rest, bucket) {
+            return Err(refuse(why));
+        }
         let (key, contents_only) = contents(key);
         if key.contains('*') {
             return Err(refuse(
@@ -133,6 +140,7 @@ impl SourceUrl {
                 || aws(&host::Host::default()),
                 |url| SourceEndpoint::Custom { url },
             ),
+            hint: None,
         })
     }
 
@@ -170,6 +178,7 @@ impl SourceUrl {
             contents_only: contents_only && !bucket.contains('*'),
             endpoint: custom.map_or_else(|| aws(&host), |url| SourceEndpoint::Custom { url }),
             region: host.region,
+            hint: None,
         })
     }
 
@@ -198,6 +207,30 @@ impl SourceUrl {
         Ok(self)
     }
 
+    /// The same source with what environment and profile say of it; none of it changes what is
+    /// copied.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &Settings) -> Self {
+        let region = settings.region.as_deref();
+        self.hint = match &mut self.endpoint {
+            SourceEndpoint::Custom { .. } => region.map(str::to_owned),
+            SourceEndpoint::Aws {
+                suffix,
+                fips,
+                dualstack,
+            } => {
+                *fips |= settings.fips;
+                *dualstack |= settings.dualstack;
+                // Another partition knows nothing of these buckets.
+                let here = |region: &&str| {
+                    is_known_region(region) && suffix_of(region).unwrap_or(AWS) == suffix
+                };
+                region.filter(here).map(str::to_owned)
+            }
+        };
+        self
+    }
+
     /// What is copied, in one form whatever form the user chose: equal for two sources that name
     /// the same objects. A URL that [`SourceUrl::parse`] reads again; part of a job's identity.
     pub fn identity(&self) -> String {
@@ -218,9 +251,8 @@ impl SourceUrl {
     /// The region whose endpoint is asked about buckets: the URL's, else the one that speaks for the
     /// partition.
     pub fn home_region(&self) -> &str {
-        self.region
-            .as_deref()
-            .unwrap_or_else(|| region::home(&self.endpoint))
+        let told = self.region.as_deref().or(self.hint.as_deref());
+        told.unwrap_or_else(|| region::home(&self.endpoint))
     }
 
     /// Path and version in the one form.
@@ -251,6 +283,25 @@ impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.identity())
     }
+}
+
+/// Why a name in `s3://` is none of a general purpose bucket, in the words that hosts get.
+fn no_bucket(rest: &str, bucket: &str) -> Option<&'static str> {
+    if rest.starts_with("arn:") && rest.contains(":accesspoint") || bucket.ends_with(".mrap") {
+        return Some("an access point is no source: give the name of its bucket");
+    }
+    if rest.starts_with("arn:") {
+        return Some("an ARN is no source: write s3://BUCKET/KEY");
+    }
+    if bucket.ends_with("--x-s3") {
+        return Some(
+            "an S3 Express directory bucket is no source, as presigned URLs and ordered listings do \
+             not work with it: give a general purpose bucket",
+        );
+    }
+    bucket
+        .ends_with("--table-s3")
+        .then_some("a table bucket is no source: give a general purpose bucket")
 }
 
 /// A usage error about the source.
@@ -290,7 +341,8 @@ fn level(bucket: &str, key: String, contents_only: bool, version: Option<String>
             ))
         };
     }
-    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    // `tenant:bucket` is how Ceph names another tenant's.
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b':');
     if !bucket.bytes().all(named) || bucket.bytes().all(|b| b == b'.') {
         return Err(refuse(
             "a bucket's name has only letters, digits, dots, hyphens and underscores",

@@ -64,19 +64,18 @@ pub(super) fn version(query: Option<&str>) -> Result<Option<String>> {
     Ok(version)
 }
 
-/// A custom endpoint in one form: scheme, host and port.
+/// A custom endpoint in one form: scheme, host and port, and the path below which it is.
 pub(super) fn custom_endpoint_url(text: &str) -> Result<String> {
     let bad = || {
         Failure::stop(
             Reason::Usage,
             "the S3 endpoint (--s3-endpoint, AWS_ENDPOINT_URL) must be http://HOST[:PORT] or \
-             https://HOST[:PORT], without a path",
+             https://HOST[:PORT], perhaps with a path",
         )
     };
     let url = reqwest::Url::parse(text).map_err(|_| bad())?;
     let bare = matches!(url.scheme(), "http" | "https")
         && url.has_host()
-        && url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
@@ -92,6 +91,7 @@ pub(super) fn same_server(endpoint: &str, authority: &str) -> bool {
     let Some((scheme, server)) = endpoint.split_once("://") else {
         return false;
     };
+    let server = server.split('/').next().unwrap_or_default();
     let default = if scheme == "https" { ":443" } else { ":80" };
     let bare = |text: &str| text.strip_suffix(default).unwrap_or(text).to_owned();
     bare(server) == bare(authority)

@@ -132,7 +132,7 @@ const MEANINGS: &[Row] = &[
         409,
         "ContainerBeingDeleted",
         None,
-        Reason::ContainerRejected,
+        Reason::DestinationUnavailable,
         Remedy::Retry,
     ),
     (

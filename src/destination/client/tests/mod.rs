@@ -256,7 +256,7 @@ async fn a_container_is_made_where_it_is_missing() {
         ),
         (
             vec![missing(), (409, code("ContainerBeingDeleted"), "")],
-            Err((Reason::ContainerRejected, Remedy::Retry)),
+            Err((Reason::DestinationUnavailable, Remedy::Retry)),
         ),
         (
             vec![wrong_key],

@@ -33,6 +33,9 @@ pub const LONGEST: Duration = Duration::from_secs(300);
 /// process down, there is no need for each object to as well.
 const THROTTLED: Duration = Duration::from_secs(5);
 
+/// Tries after which throttling may be one object's own trouble.
+const OWN_TRIES: u32 = 20;
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
@@ -103,6 +106,15 @@ impl RetryPolicy {
         }
     }
 
+    /// Was this refused as throttling for so long and so often that it may be the object's own
+    /// trouble? Some servers say 503 for ever of an object that they have lost parts of. It is if
+    /// others are answered meanwhile.
+    pub fn may_be_its_own(&self, failure: &Failure, tries: Tries) -> bool {
+        is_throttling(failure)
+            && tries.attempt.saturating_add(1) >= OWN_TRIES
+            && tries.elapsed >= self.outage
+    }
+
     fn is_spent(&self, failure: &Failure, tries: Tries) -> bool {
         let attempts = tries.attempt.saturating_add(1) >= self.attempts;
         match failure.reason {
@@ -131,6 +143,22 @@ fn is_throttling(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn throttling_is_an_objects_own_after_the_outage_time_and_twenty_tries() {
+        let tries = |attempt, seconds| Tries {
+            attempt,
+            elapsed: Duration::from_secs(seconds),
+        };
+        for reason in [Reason::SourceThrottled, Reason::DestinationThrottled] {
+            let failure = Failure::retry(reason, "503");
+            assert!(!POLICY.may_be_its_own(&failure, tries(18, 600)));
+            assert!(!POLICY.may_be_its_own(&failure, tries(19, 599)));
+            assert!(POLICY.may_be_its_own(&failure, tries(19, 600)));
+        }
+        let other = Failure::retry(Reason::SourceUnavailable, "500");
+        assert!(!POLICY.may_be_its_own(&other, tries(99, 6000)));
+    }
 
     const POLICY: RetryPolicy = RetryPolicy {
         attempts: 4,

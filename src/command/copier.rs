@@ -37,6 +37,7 @@ pub async fn run(cli: CopierCli, env: Env, shutdown: CancellationToken) -> Resul
         speed,
         retry: RetryPolicy::default(),
         prompter: Prompter::nobody(),
+        many_jobs: true,
     };
     tracing::info!("copier ready");
     let work = copier.run(shutdown.clone());

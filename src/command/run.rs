@@ -276,6 +276,7 @@ impl Run {
             speed: self.speed.clone(),
             retry: RetryPolicy::default(),
             prompter: self.prompter.clone(),
+            many_jobs: false,
         }
     }
 }

@@ -37,8 +37,14 @@ pub(super) async fn handle(
         Ok(root) => root,
         Err(failure) => return failed(shared, (spec, None), delivery, task, failure).await,
     };
-    if let Admission::Wait(wait) = shared.holds.admit(&root.bucket) {
-        return put_back(delivery, wait).await;
+    let container = format!("{}/{}", spec.account, root.container);
+    for held in [
+        shared.holds.admit(&root.bucket),
+        shared.held_containers.admit(&container),
+    ] {
+        if let Admission::Wait(wait) = held {
+            return put_back(delivery, wait).await;
+        }
     }
     let lane = Lane::of(shared, spec, root, &task);
     let size = task.object.size;
@@ -59,6 +65,7 @@ pub(super) async fn handle(
         Ok(Attempt::Ended(ending)) => {
             if let Ending::Copied { .. } = ending {
                 shared.holds.arrived(&root.bucket);
+                shared.held_containers.arrived(&container);
             }
             finish(shared, delivery, task, ending).await
         }
@@ -68,11 +75,32 @@ pub(super) async fn handle(
             let task = CopyTask { unproven, ..task };
             failed(shared, (spec, Some(root)), delivery, task, failure).await
         }
+        Err(failure) if is_one_jobs(shared, &failure) => {
+            let held = shared.held_containers.denied(&container, begun, &failure);
+            match held {
+                Some(wait) => put_back(delivery, wait).await,
+                None => {
+                    let failure = Failure::retry(failure.reason, failure.message);
+                    failed(shared, (spec, Some(root)), delivery, task, failure).await
+                }
+            }
+        }
         Err(failure) => match denied(shared, root, begun, &failure) {
             Some(wait) => put_back(delivery, wait).await,
             None => failed(shared, (spec, Some(root)), delivery, task, failure).await,
         },
     }
+}
+
+/// Is it a refusal that stops this process where it works on one job, and concerns this one alone
+/// where it works on many?
+fn is_one_jobs(shared: &Shared, failure: &Failure) -> bool {
+    shared.copier.many_jobs
+        && failure.remedy == Remedy::Stop
+        && matches!(
+            failure.reason,
+            Reason::DestinationDenied | Reason::SourceDenied | Reason::Usage
+        )
 }
 
 /// Puts a task back as it is; this was no attempt.
@@ -120,6 +148,15 @@ async fn failed(
     let now_ms = copier.clients.clock().unix_ms();
     let tries = Tries::of(&delivery.message.headers, now_ms);
     let attempt = tries.attempt;
+    if let Some(root) = root
+        && copier.retry.may_be_its_own(&failure, tries)
+        && transfer::do_others_answer(shared, spec, root, &task, failure.reason).await
+    {
+        failure.remedy = Remedy::GiveUp;
+        failure.message = format!(
+            "{failure}; others are answered meanwhile, so that it is this object's own trouble"
+        );
+    }
     match copier.retry.decide(&failure, tries, rand::random()) {
         Decision::Stop => Err(failure),
         // What a stop interrupted is no attempt: unsettled, the task comes back as it is.

@@ -124,6 +124,8 @@ impl Bucket {
 /// The buckets of this process.
 #[derive(Clone, Debug)]
 pub(super) struct Holds {
+    /// What is held: `bucket` or `container`.
+    what: &'static str,
     patience: Duration,
     metrics: Metrics,
     buckets: Arc<Mutex<HashMap<String, Bucket>>>,
@@ -132,7 +134,17 @@ pub(super) struct Holds {
 impl Holds {
     /// Buckets are held for at most `patience`; zero: none is.
     pub(super) fn new(patience: Duration, metrics: Metrics) -> Self {
+        Self::of("bucket", patience, metrics)
+    }
+
+    /// The same of containers, whose writes are denied.
+    pub(super) fn of_containers(patience: Duration, metrics: Metrics) -> Self {
+        Self::of("container", patience, metrics)
+    }
+
+    fn of(what: &'static str, patience: Duration, metrics: Metrics) -> Self {
         Self {
+            what,
             patience,
             metrics,
             buckets: Arc::default(),
@@ -154,6 +166,7 @@ impl Holds {
         begun: Instant,
         failure: &Failure,
     ) -> Option<Duration> {
+        let what = self.what;
         let mut buckets = self.lock();
         let state = buckets.entry(bucket.to_owned()).or_default();
         if state.recovered.is_some_and(|recovered| begun <= recovered) {
@@ -167,9 +180,9 @@ impl Holds {
                 tracing::warn!(
                     bucket,
                     %failure,
-                    "bucket {bucket} is held: {IN_A_ROW} objects in a row were denied; one is \
-                     tried again now and then for {} min, other buckets \
-                     go on, and this one by itself once it can be read",
+                    "{what} {bucket} is held: {IN_A_ROW} objects in a row were denied; one is \
+                     tried again now and then for {} min, all others \
+                     go on, and this one by itself once it is allowed",
                     self.patience.as_secs() / 60
                 );
                 self.metrics.buckets_held.inc();
@@ -180,7 +193,7 @@ impl Holds {
         if was_held {
             tracing::error!(
                 bucket,
-                "bucket {bucket} is not held any longer: it is denied still, its objects fail"
+                "{what} {bucket} is not held any longer: it is denied still, its objects fail"
             );
             self.metrics.buckets_held.dec();
         }
@@ -192,9 +205,10 @@ impl Holds {
     pub(super) fn warns(&self, bucket: &str) -> bool {
         let told = self.lock().entry(bucket.to_owned()).or_default().tell();
         if told == WARNED + 1 {
+            let what = self.what;
             tracing::warn!(
                 bucket,
-                "bucket {bucket} goes on denying: its other objects that fail are named by \
+                "{what} {bucket} goes on denying: its other objects that fail are named by \
                  blobfleet jobs show, and here at level DEBUG alone"
             );
         }
@@ -213,7 +227,8 @@ impl Holds {
             ..Bucket::default()
         };
         if was_held {
-            tracing::warn!(bucket, "bucket {bucket} can be read again");
+            let what = self.what;
+            tracing::warn!(bucket, "{what} {bucket} is allowed again");
             self.metrics.buckets_held.dec();
         }
     }

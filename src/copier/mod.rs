@@ -21,6 +21,7 @@ pub(crate) mod probe;
 mod proof;
 #[cfg(test)]
 mod put_back;
+mod refusals;
 mod relay;
 mod seat;
 pub(crate) mod target;
@@ -51,6 +52,7 @@ pub(crate) use containers::Containers;
 use etags::OddEtags;
 use hold::Holds;
 use outcomes::Outcomes;
+use refusals::Refusals;
 
 /// How much a copier does at a time, and how patiently.
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub struct Copier {
     pub retry: RetryPolicy,
     /// Who is asked before a blob is replaced.
     pub prompter: Prompter,
+    /// It works on other jobs too: what one of them is refused for stops no other.
+    pub many_jobs: bool,
 }
 
 /// What the copier's tasks share.
@@ -88,7 +92,10 @@ struct Shared {
     copier: Copier,
     limits: Limits,
     holds: Holds,
+    /// Containers that deny writes, where others go on beside them.
+    held_containers: Holds,
     odd_etags: OddEtags,
+    refusals: Refusals,
     /// Blocks that large objects may have planned.
     planned: Arc<Semaphore>,
     /// Memory for relayed content, in MiB.
@@ -112,7 +119,9 @@ impl Copier {
         let shared = Shared {
             limits: Limits::new(self.speed.concurrency, self.metrics.clone()),
             holds: Holds::new(self.speed.hold, self.metrics.clone()),
+            held_containers: Holds::of_containers(self.speed.hold, self.metrics.clone()),
             odd_etags: OddEtags::default(),
+            refusals: Refusals::default(),
             planned: Arc::new(Semaphore::new(seat::PLANNED)),
             relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,

@@ -10,12 +10,15 @@ use super::blocks::contended;
 use super::seat::{Lane, Place};
 use crate::clients::JobClients;
 use crate::destination::client::{BlobError, BlobName, ContainerState};
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::source::client::{BucketRef, ObjectHead};
 use crate::source::sign::PresignedUrl;
 
 /// How long a presigned URL may be used; Azure begins to fetch at once.
 const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Others that were answered so long ago are answered still.
+const LATELY: Duration = Duration::from_secs(120);
 
 /// One object on its way.
 #[derive(Clone, Debug)]
@@ -58,6 +61,73 @@ impl Passage {
         let seconds = started.elapsed().as_secs_f64();
         self.shared.copier.metrics.request(call, seconds, failure);
         self.lane.observe(call, started, failure);
+        self.note_answer(call, failure);
+    }
+
+    /// Notes who answered and who refused.
+    fn note_answer(&self, (service, operation): (&str, &str), failure: Option<&Failure>) {
+        use Reason::{
+            DestinationThrottled, DestinationTimedOut, DestinationUnavailable, SourceThrottled,
+            SourceUnavailable,
+        };
+        let refusals = &self.shared.refusals;
+        let by_source = service == "s3" || operation.ends_with("_from_url");
+        match failure {
+            Some(failure) if matches!(failure.reason, SourceThrottled | SourceUnavailable) => {
+                refusals.note_refusal(&self.source_name(), failure);
+            }
+            Some(failure)
+                if matches!(
+                    failure.reason,
+                    DestinationThrottled | DestinationTimedOut | DestinationUnavailable
+                ) =>
+            {
+                refusals.note_refusal(&self.account_name(), failure);
+            }
+            Some(_) => {}
+            None => {
+                if by_source {
+                    refusals.note_answer(&self.source_name());
+                }
+                if service == "blob" {
+                    refusals.note_answer(&self.account_name());
+                }
+            }
+        }
+    }
+
+    fn source_name(&self) -> String {
+        format!("bucket {}", self.bucket.name)
+    }
+
+    fn account_name(&self) -> String {
+        format!("account {}", self.clients.destination.root())
+    }
+
+    /// Are other requests answered that go where this object's are refused? Others of its bucket
+    /// that were answered of late tell; if there are none any more, one of them is asked.
+    pub(super) async fn do_others_answer(&self, reason: Reason) -> bool {
+        let refusals = &self.shared.refusals;
+        if reason == Reason::DestinationThrottled {
+            let name = self.account_name();
+            let asked = self.clients.destination.check_access(&self.blob.container);
+            return refusals.has_answered_within(&name, LATELY) || asked.await.is_ok();
+        }
+        if refusals.has_answered_within(&self.source_name(), LATELY) {
+            return true;
+        }
+        let end = self.key.rfind('/').map_or(0, |at| at + 1);
+        let folder = self.key.get(..end).unwrap_or_default();
+        let source = &self.clients.source;
+        match source.find_neighbour(&self.bucket, folder, &self.key).await {
+            Ok(Some(other)) => match source.head(&self.bucket, &other, None).await {
+                Ok(_) => true,
+                Err(failure) => failure.remedy == Remedy::GiveUp,
+            },
+            // It is alone there, and listed.
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 
     /// A place among the requests in flight; none where the object has its own.

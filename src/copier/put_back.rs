@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::etags::OddEtags;
 use super::hold::Holds;
 use super::outcomes::Outcomes;
+use super::refusals::Refusals;
 use super::{Copier, Shared, Speed, attempt, relay, seat};
 use crate::board::{Board, Jobs};
 use crate::broker::embedded::EmbeddedBroker;
@@ -88,11 +89,14 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
         },
         retry: RetryPolicy::default(),
         prompter: Prompter::nobody(),
+        many_jobs: false,
     };
     let shared = Shared {
         limits: Limits::new(most, metrics.clone()),
-        holds: Holds::new(Duration::ZERO, metrics),
+        holds: Holds::new(Duration::ZERO, metrics.clone()),
+        held_containers: Holds::of_containers(HOLD, metrics),
         odd_etags: OddEtags::default(),
+        refusals: Refusals::default(),
         planned: Arc::new(Semaphore::new(seat::PLANNED)),
         relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
         outcomes: Outcomes::start(copier.broker.clone()).0,

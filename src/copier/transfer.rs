@@ -215,6 +215,21 @@ async fn passage(
     Ok(Ok((passage, escaped)))
 }
 
+/// Are others answered that go where this task's object is refused?
+pub(super) async fn do_others_answer(
+    shared: &Shared,
+    spec: &JobSpec,
+    root: &Root,
+    task: &CopyTask,
+    reason: Reason,
+) -> bool {
+    let lane = Lane::of(shared, spec, root, task);
+    match passage(shared, spec, root, task, lane).await {
+        Ok(Ok((passage, _))) => passage.do_others_answer(reason).await,
+        _ => false,
+    }
+}
+
 /// Deletes the blob that an attempt made and could not prove, unless it is gone or somebody else
 /// has written it since.
 ///

@@ -59,6 +59,11 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// The account as messages name it.
+    pub fn root(&self) -> &str {
+        self.root.as_str().trim_end_matches('/')
+    }
+
     /// `account_url` is [`super::url::DestinationUrl::account_url`]; `http` comes from
     /// [`crate::http::client`].
     ///

@@ -138,6 +138,26 @@ impl Source {
         })
     }
 
+    /// Another object below a folder than this one; none where it is alone there.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn find_neighbour(
+        &self,
+        bucket: &BucketRef,
+        folder: &str,
+        key: &str,
+    ) -> Result<Option<String>> {
+        let request = ListRequest {
+            prefix: folder,
+            max_keys: 2,
+            ..ListRequest::default()
+        };
+        let page = self.list_page(bucket, &request).await?;
+        let mut keys = page.objects.into_iter().map(|object| object.key);
+        Ok(keys.find(|other| other != key))
+    }
+
     /// Where the listing goes on behind this page; none at its end.
     fn next(
         &self,

@@ -111,6 +111,7 @@ async fn child() {
         },
         retry: RetryPolicy::default(),
         prompter: Prompter::nobody(),
+        many_jobs: false,
     };
     let ended = tokio::join!(
         reporter.run(stop.clone()),

@@ -140,7 +140,7 @@ async fn times_of_modification_are_inclusive() {
 
 /// Five thousand keys in the middle of a bucket cost one page where their path is excluded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_excluded_path_is_jumped_over() {
+async fn an_excluded_path_is_left_out_whatever_the_order() {
     let world = world(&["a", "z"]).await;
     let middle = (0..5000).map(|n| (format!("skip/{n:04}"), Object::bytes("x")));
     world.cloud.put_objects("bkt", middle);
@@ -155,9 +155,10 @@ async fn an_excluded_path_is_jumped_over() {
         arrived(&world, |place| place.replace("con/", "")),
         set(&["con/a", "con/z"])
     );
-    assert_eq!(done.count("keys_filtered"), 999, "of the page it begins in");
-    // One to plan and one to probe, one that ends in the excluded path, one for what is behind it.
-    assert_eq!(listings(&world) - before, 4);
+    // Only a server that promises the order of its keys is jumped over some: another might list
+    // further on what the jump would leave out. One to plan, one to probe, and all pages.
+    assert_eq!(done.count("keys_filtered"), 5000);
+    assert_eq!(listings(&world) - before, 8);
 }
 
 /// The same keys cost nothing where what is wanted begins otherwise.

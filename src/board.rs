@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::failure::Result;
+use crate::failure::{Reason, Result};
 use crate::job::{JobEnd, JobId, JobSpec};
-use crate::message::JobEvent;
+use crate::message::{Envelope, JobEvent};
+use crate::text::{cut, visible};
 
 /// How long news of a job's end may take to reach this process.
 const NEWS: Duration = Duration::from_secs(5);
@@ -30,6 +31,8 @@ pub struct KnownJob {
     pub reopened: u32,
     /// The round of its last end: every task of it or before is done with, whatever has come since.
     pub over: Option<u32>,
+    /// A record of it could not be read, which may have been its end: nothing is done for it.
+    pub unreadable: bool,
 }
 
 impl KnownJob {
@@ -41,6 +44,7 @@ impl KnownJob {
             round: 0,
             reopened: 0,
             over: None,
+            unreadable: false,
         }
     }
 
@@ -131,7 +135,34 @@ impl Jobs {
 
     /// Jobs that have not ended, oldest first.
     pub fn running(&self) -> impl Iterator<Item = &KnownJob> {
-        self.iter().filter(|job| job.end.is_none())
+        self.iter()
+            .filter(|job| job.end.is_none() && !job.unreadable)
+    }
+
+    /// Takes a record of the log into account. One that cannot be read is named: it stops the job
+    /// that its headers name, as it may have been its end, and no other.
+    ///
+    /// # Errors
+    /// A record of a newer version.
+    fn apply_record(&mut self, record: &Envelope) -> Result<()> {
+        match record.decode() {
+            Ok(event) => self.apply(event),
+            Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
+            Err(failure) => {
+                let name = JobId::new(&record.headers.job);
+                let shown = visible(&record.headers.job).into_owned();
+                tracing::error!(
+                    job.id = cut(shown, 100),
+                    %failure,
+                    "a record of the job log cannot be read: its job is not worked on any more; \
+                     blobfleet jobs cancel ends it"
+                );
+                if let Some(job) = self.by_id.get_mut(&name) {
+                    job.unreadable = true;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +173,7 @@ impl Jobs {
 pub async fn read(broker: &dyn Broker) -> Result<Jobs> {
     let mut jobs = Jobs::default();
     for record in broker.read_log().await? {
-        jobs.apply(record.decode()?);
+        jobs.apply_record(&record)?;
     }
     Ok(jobs)
 }
@@ -191,8 +222,9 @@ impl Board {
                     () = shutdown.cancelled() => return Ok(()),
                     record = reader.next() => record?,
                 };
-                let event = record.decode()?;
-                sender.send_modify(|jobs| jobs.apply(event));
+                let mut applied = Ok(());
+                sender.send_modify(|jobs| applied = jobs.apply_record(&record));
+                applied?;
             }
         });
         Ok((Self { jobs }, handle))
@@ -242,7 +274,7 @@ impl Board {
     pub async fn is_over(&mut self, id: &JobId, round: u32) -> Over {
         let told = |jobs: &Jobs| {
             jobs.get(id)
-                .is_none_or(|job| job.is_over(round) || job.end.is_none())
+                .is_none_or(|job| job.is_over(round) || (job.end.is_none() && !job.unreadable))
         };
         match tokio::time::timeout(NEWS, self.jobs.wait_for(told)).await {
             Ok(Ok(jobs)) if jobs.get(id).is_some_and(|job| job.is_over(round)) => Over::Yes,

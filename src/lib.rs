@@ -38,6 +38,7 @@ pub mod message;
 pub mod metrics;
 pub mod pace;
 mod patience;
+pub mod private;
 pub mod process;
 pub mod prompt;
 pub mod reporter;

@@ -1,6 +1,6 @@
 //! The `reporter` program.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::ReporterCli;
 use crate::failure::{Failure, Reason, Result};
 use crate::metrics::Role;
+use crate::private;
 use crate::reporter::serve::router;
 use crate::reporter::{LedgerHandle, Reporter};
 
@@ -50,8 +51,8 @@ fn lock(folder: &Path) -> Result<File> {
             ),
         )
     };
-    fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
-    let file = File::options()
+    private::create_folder(folder).map_err(|error| unusable(&error))?;
+    let file = private::file_options()
         .create(true)
         .truncate(false)
         .write(true)

@@ -187,11 +187,11 @@ fn news(
         // The queues of an earlier life are gone, whether its end was seen here or not.
         let at_work = here.is_some_and(|(life, _)| *life == job.reopened);
         if let Some((_, stop)) = here
-            && !(at_work && job.end.is_none())
+            && !(at_work && job.end.is_none() && !job.unreadable)
         {
             stop.cancel();
         }
-        if job.end.is_none() && !at_work {
+        if job.end.is_none() && !job.unreadable && !at_work {
             let stop = shutdown.child_token();
             known.insert(job.spec.id.clone(), (job.reopened, stop.clone()));
             started.push((job.clone(), stop));

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::failure::{Failure, Reason, Result};
+use crate::private;
 
 /// What is kept until the file is known; what goes beyond is lost.
 const EARLY: usize = 256 * 1024;
@@ -83,9 +84,14 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 fn begin(path: &Path, head: &str, early: &[u8]) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        if !folder.exists() {
+            private::create_folder(folder)?;
+        }
     }
-    let mut file = File::options().create(true).append(true).open(path)?;
+    let mut file = private::file_options()
+        .create(true)
+        .append(true)
+        .open(path)?;
     writeln!(file, "{head}")?;
     file.write_all(early)?;
     Ok(file)

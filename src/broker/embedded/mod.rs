@@ -35,6 +35,7 @@ use super::{Broker, Consumer, Depth, LogReader, Parked, PublishFailure, Queue};
 use crate::failure::{Failure, Result};
 use crate::job::JobId;
 use crate::message::Envelope;
+use crate::private;
 
 /// Messages a copy queue holds before it refuses more, unless told otherwise.
 pub const COPY_BOUND: u64 = 100_000;
@@ -96,8 +97,8 @@ fn lock_folder(dir: &Path) -> Result<File> {
             path.display()
         ))
     };
-    std::fs::create_dir_all(dir).map_err(unusable)?;
-    let file = File::options()
+    private::create_folder(dir).map_err(unusable)?;
+    let file = private::file_options()
         .create(true)
         .truncate(false)
         .write(true)

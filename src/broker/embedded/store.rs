@@ -74,6 +74,8 @@ impl Store {
     /// Opens or makes the file; what was delayed becomes ready.
     pub(super) fn open(path: &Path) -> Result<Opened> {
         let fail = |error| failure(path, &error);
+        // What cannot be made cannot be opened either, which says why.
+        crate::private::create_file(path).unwrap_or_default();
         let mut connection = Connection::open(path).map_err(fail)?;
         begin(&connection).map_err(fail)?;
         check_version(path, &connection)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::unusable;
 use crate::failure::Result;
+use crate::private;
 
 /// Somebody who only looks whether a lock is held has it for a moment: so it is tried again.
 const TRIES: u32 = 10;
@@ -42,7 +43,7 @@ fn path(jobs: &Path, identity: &str) -> PathBuf {
 
 fn attempt(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..TRIES {
-        let file = File::options()
+        let file = private::file_options()
             .create(true)
             .truncate(false)
             .write(true)

@@ -14,6 +14,7 @@ use std::time::Duration;
 use self::lock::Lock;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus};
+use crate::private;
 use crate::reporter::ledger::{self, Ledger};
 
 pub(super) use find::{FoundJob, all, find, pick};
@@ -39,7 +40,7 @@ pub(super) struct JobFolder {
 /// Locks the job and finds the run to work on: the last one if it has not ended, else a new one.
 pub(super) fn open(state: &Path, identity: &str) -> Result<JobFolder> {
     let jobs = state.join("jobs");
-    fs::create_dir_all(&jobs).map_err(|error| unusable(&jobs, &error))?;
+    private::create_folder(&jobs).map_err(|error| unusable(&jobs, &error))?;
     let lock = Lock::take(&jobs, identity)?.ok_or_else(busy)?;
     let last = find::last_run(&jobs, identity)?;
     let run = match last {
@@ -53,7 +54,7 @@ pub(super) fn open(state: &Path, identity: &str) -> Result<JobFolder> {
 impl JobFolder {
     fn make(jobs: &Path, identity: &str, run: u32, lock: Lock) -> Result<Self> {
         let path = jobs.join(format!("{identity}-{run}"));
-        fs::create_dir_all(&path).map_err(|error| unusable(&path, &error))?;
+        private::create_folder(&path).map_err(|error| unusable(&path, &error))?;
         Ok(Self {
             run,
             path,

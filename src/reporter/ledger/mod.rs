@@ -27,6 +27,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::logging::OBJECTS;
 use crate::message::{Ending, Report};
+use crate::private;
 
 /// The file's name within a state folder.
 pub const FILE: &str = "ledger.sqlite";
@@ -48,6 +49,8 @@ impl Ledger {
     /// The folder or file cannot be read or written, is corrupt, or is of a newer version.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
+        // What cannot be made cannot be opened either, which says why.
+        private::create_file(&path).unwrap_or_default();
         let db = Connection::open(&path)
             .map_err(failed)
             .map_err(|failure| named(&path, failure))?;

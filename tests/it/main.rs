@@ -60,3 +60,4 @@ mod simcloud_wire;
 mod sizes;
 mod source_credentials;
 mod trouble;
+mod upgrade;

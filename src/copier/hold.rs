@@ -126,6 +126,8 @@ impl Bucket {
 pub(super) struct Holds {
     /// What is held: `bucket` or `container`.
     what: &'static str,
+    /// What cannot be done with it: it cannot be `read` or `written`.
+    done: &'static str,
     patience: Duration,
     metrics: Metrics,
     buckets: Arc<Mutex<HashMap<String, Bucket>>>,
@@ -134,17 +136,22 @@ pub(super) struct Holds {
 impl Holds {
     /// Buckets are held for at most `patience`; zero: none is.
     pub(super) fn new(patience: Duration, metrics: Metrics) -> Self {
-        Self::of("bucket", patience, metrics)
+        Self::of(("bucket", "read"), patience, metrics)
     }
 
     /// The same of containers, whose writes are denied.
     pub(super) fn of_containers(patience: Duration, metrics: Metrics) -> Self {
-        Self::of("container", patience, metrics)
+        Self::of(("container", "written"), patience, metrics)
     }
 
-    fn of(what: &'static str, patience: Duration, metrics: Metrics) -> Self {
+    fn of(
+        (what, done): (&'static str, &'static str),
+        patience: Duration,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             what,
+            done,
             patience,
             metrics,
             buckets: Arc::default(),
@@ -182,8 +189,9 @@ impl Holds {
                     %failure,
                     "{what} {bucket} is held: {IN_A_ROW} objects in a row were denied; one is \
                      tried again now and then for {} min, all others \
-                     go on, and this one by itself once it is allowed",
-                    self.patience.as_secs() / 60
+                     go on, and this one by itself once it can be {}",
+                    self.patience.as_secs() / 60,
+                    self.done
                 );
                 self.metrics.buckets_held.inc();
                 return Some(wait);
@@ -227,8 +235,8 @@ impl Holds {
             ..Bucket::default()
         };
         if was_held {
-            let what = self.what;
-            tracing::warn!(bucket, "{what} {bucket} is allowed again");
+            let (what, done) = (self.what, self.done);
+            tracing::warn!(bucket, "{what} {bucket} can be {done} again");
             self.metrics.buckets_held.dec();
         }
     }

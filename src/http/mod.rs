@@ -21,7 +21,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// the environment says.
 pub fn for_url<'a>(usual: &'a reqwest::Client, url: &str) -> &'a reqwest::Client {
     static DIRECT: OnceLock<Option<reqwest::Client>> = OnceLock::new();
-    if !url.starts_with("http:") {
+    let is_neighbour = reqwest::Url::parse(url).is_ok_and(|url| {
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        url.scheme() == "http" && (host == "localhost" || host.parse::<IpAddr>().is_ok())
+    });
+    if !is_neighbour {
         return usual;
     }
     let direct = DIRECT.get_or_init(|| {

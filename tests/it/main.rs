@@ -59,5 +59,6 @@ mod simcloud_tricks;
 mod simcloud_wire;
 mod sizes;
 mod source_credentials;
+mod torn;
 mod trouble;
 mod upgrade;

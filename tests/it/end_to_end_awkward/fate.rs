@@ -41,7 +41,7 @@ impl Object {
     }
 
     pub(super) fn fate(&self, way: &Way) -> Fate {
-        if self.key.ends_with('/') {
+        if self.key.ends_with('/') && self.size == 0 {
             Fate::Skipped("folder_marker")
         } else if !way.tolerant && !can_be_a_name(&self.name(way)) {
             Fate::Failed("name_rejected")

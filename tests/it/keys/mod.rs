@@ -77,7 +77,8 @@ fn put(world: &World, keys: impl IntoIterator<Item = String>) -> BTreeMap<String
     for (seed, key) in (1_u64..).zip(keys) {
         let content = Content::Generated {
             seed,
-            length: 20 + seed,
+            // A folder's marker holds nothing.
+            length: if key.ends_with('/') { 0 } else { 20 + seed },
         };
         world
             .cloud

@@ -25,9 +25,11 @@ fn put(world: &World, bucket: &str, keys: &[&str]) {
 }
 
 fn put_more(world: &World, bucket: &str, keys: &[&str]) {
-    let objects = keys
-        .iter()
-        .map(|key| ((*key).to_owned(), Object::bytes((*key).to_owned())));
+    let objects = keys.iter().map(|key| {
+        // A folder's marker holds nothing.
+        let content = if key.ends_with('/') { "" } else { *key };
+        ((*key).to_owned(), Object::bytes(content.to_owned()))
+    });
     world.cloud.put_objects(bucket, objects);
 }
 

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::wiring::{self, AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
-use crate::config::{Env, ListerCli};
+use crate::config::{Addressing, Env, ListerCli};
 use crate::copier::probe;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
@@ -44,8 +44,14 @@ pub async fn run(mut cli: ListerCli, env: Env, shutdown: CancellationToken) -> R
     }
     let mut fleet = Fleet::join(&cli.broker, Role::Lister).await?;
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
-    let joined = match &request {
-        Some(request) => Some(submit(&fleet, request, &wiring, cli.new).await?),
+    let joined = match request {
+        Some(request) => {
+            let request = match cli.s3.s3_addressing {
+                Addressing::Auto => wiring.find_addressing(request).await?,
+                _ => request,
+            };
+            Some(submit(&fleet, &request, &wiring, cli.new).await?)
+        }
         None => None,
     };
     let clients = wiring.clients();

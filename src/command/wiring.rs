@@ -14,7 +14,8 @@ use crate::source::client::Source;
 use crate::source::credentials::Credentials;
 use crate::source::customer_key::CustomerKey;
 use crate::source::settings::Settings;
-use crate::source::url::SourceUrl;
+use crate::source::url::{Level, SourceUrl};
+use crate::submit::Request;
 
 /// The longest exchange of the shared client; single calls set shorter limits.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(3600);
@@ -80,6 +81,27 @@ impl Wiring {
         )
         .with_home_region(source.home_region())
         .with_customer_key(self.customer_key.clone())
+    }
+
+    /// The request at a server that wants its buckets in the host's name, where that is found out.
+    pub(super) async fn find_addressing(&self, mut request: Request) -> Result<Request> {
+        let bucket = match &request.source.level {
+            Level::Bucket { bucket } | Level::Path { bucket, .. } => bucket.clone(),
+            Level::Service | Level::BucketPattern(_) => return Ok(request),
+        };
+        if request.source.may_be_virtual_hosted() {
+            let source = self.source(&request.source);
+            let source = source.with_requester_pays(request.requester_pays);
+            // Who cannot be reached is told of by what follows.
+            if source.wants_bucket_in_host(&bucket).await.unwrap_or(false) {
+                tracing::info!(
+                    bucket,
+                    "the server wants the bucket in the name of its host"
+                );
+                request.source = request.source.with_addressing(true)?;
+            }
+        }
+        Ok(request)
     }
 
     /// Makes sure that the account is there and takes the credential, before anything is begun.

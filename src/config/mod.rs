@@ -21,11 +21,11 @@ use clap::{CommandFactory, FromArgMatches};
 use etcetera::BaseStrategy;
 
 pub use args::{
-    AccessArgs, BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand, CopierCli,
-    CopyArgs, CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand, ListJobs,
-    ListerCli, LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, Payer, RemoveJob,
-    RepairJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs, SpeedArgs,
-    StateArgs, StatusFilter,
+    AccessArgs, Addressing, BrokerArgs, CancelJob, CarryArgs, CleanJobs, CompletionsCommand,
+    CopierCli, CopyArgs, CopyCommand, FrontCli, FrontCommand, JobLogArgs, JobsArgs, JobsCommand,
+    ListJobs, ListerCli, LogArgs, ManCommand, OutputArgs, OutputLevel, OutputType, Payer,
+    RemoveJob, RepairJob, ReporterCli, ResumeJob, SelectArgs, ShowJob, ShownObjects, SourceArgs,
+    SpeedArgs, StateArgs, StatusFilter,
 };
 pub use command::{Blank, command};
 pub use complaint::complaint;
@@ -86,7 +86,11 @@ impl SourceArgs {
             Some(region) => source.with_region(region)?,
             None => source,
         };
-        Ok(source.with_settings(&self.settings))
+        let source = source.with_settings(&self.settings);
+        match self.s3_addressing {
+            Addressing::Auto => Ok(source),
+            addressing => source.with_addressing(addressing == Addressing::Virtual),
+        }
     }
 }
 

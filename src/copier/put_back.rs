@@ -110,9 +110,7 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
 
 fn job() -> JobSpec {
     JobSpec {
-        endpoint: SourceEndpoint::Custom {
-            url: "http://127.0.0.1:1".into(),
-        },
+        endpoint: SourceEndpoint::custom("http://127.0.0.1:1"),
         account: "http://127.0.0.1:1/account".into(),
         ..JobSpec::sample(1)
     }

@@ -69,8 +69,24 @@ pub(super) fn is_out_of_reach(spec: &JobSpec) -> bool {
     is_nearby(&spec.endpoint) && !is_private(&spec.account)
 }
 
+/// Can this process read what Azure did not get an answer for? Of a server in this network Azure may
+/// know no more than that it is not there; what a policy denies it is another matter.
+pub(super) async fn helps_against(passage: &Passage, spec: &JobSpec, failure: &Failure) -> bool {
+    let unanswered = matches!(
+        failure.reason,
+        Reason::SourceRejected | Reason::SourceUnavailable
+    );
+    if !unanswered || spec.options.relay != Relay::Auto || !is_nearby(&spec.endpoint) {
+        return false;
+    }
+    let (key, version) = (&passage.key, passage.version.as_deref());
+    let source = &passage.clients.source;
+    let readable = source.check_readable(&passage.bucket, key, version).await;
+    readable.is_ok()
+}
+
 fn is_nearby(endpoint: &SourceEndpoint) -> bool {
-    matches!(endpoint, SourceEndpoint::Custom { url } if is_private(url))
+    matches!(endpoint, SourceEndpoint::Custom { url, .. } if is_private(url))
 }
 
 fn is_about_the_url(failure: &Failure) -> bool {

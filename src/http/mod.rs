@@ -1,11 +1,13 @@
 //! The one way this program makes HTTP clients, and what a transport error means.
 
 mod answers;
+mod proxied;
+mod resolve;
 mod transport;
 mod verbatim;
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use answers::{AnswerRoom, LARGEST_ERROR, element};
@@ -72,6 +74,7 @@ fn builder(roots: &Roots, timeout: Duration) -> Result<reqwest::ClientBuilder> {
         .no_zstd()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        .dns_resolver(Arc::new(resolve::Resolver))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
         .tcp_nodelay(true);

@@ -1,5 +1,6 @@
-//! An HTTP client that sends paths as they are. It knows no proxies.
+//! An HTTP client that sends paths as they are.
 
+use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -12,13 +13,17 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::proxied::ProxyConnector;
 use super::transport::TransportError;
 use super::{CONNECT_TIMEOUT, Roots, unusable};
 use crate::failure::Result;
 
 /// The client. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Verbatim(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+pub(super) struct Verbatim {
+    client: Client<HttpsConnector<ProxyConnector>, Empty<Bytes>>,
+    proxies: ProxyConnector,
+}
 
 impl Verbatim {
     pub(super) fn new(roots: &Roots) -> Result<Self> {
@@ -34,8 +39,13 @@ impl Verbatim {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        let proxies = ProxyConnector::new(tcp);
+        let connector = builder
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(proxies.clone());
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, proxies })
     }
 
     pub(super) async fn send(
@@ -51,11 +61,15 @@ impl Verbatim {
                 timed_out: false,
                 cause: error.to_string(),
             })?;
+        let authorization = self.proxies.authorization(&uri);
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        Ok(self.0.request(request).await?)
+        if let Some(value) = authorization {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
+        Ok(self.client.request(request).await?)
     }
 }
 

@@ -72,6 +72,12 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// Does the bucket stand in the name of a foreign server's host?
+    pub fn is_virtual_hosted(&self) -> bool {
+        let endpoint = &self.endpoint;
+        matches!(endpoint, SourceEndpoint::Custom { virtual_hosted, .. } if *virtual_hosted)
+    }
+
     /// The first second, by the destination's clock, in which the job itself may have written a
     /// blob; none where time proves nothing.
     pub fn first_write(&self) -> Option<i64> {
@@ -108,20 +114,31 @@ pub enum SourceEndpoint {
         /// Use the dualstack endpoints (`s3.dualstack.REGION`).
         dualstack: bool,
     },
-    /// An S3-compatible server, addressed path-style, e.g. `http://127.0.0.1:9000`.
+    /// An S3-compatible server, e.g. `http://127.0.0.1:9000`.
     Custom {
-        /// Scheme, host and port, without a path.
+        /// Scheme, host and port, and the path below which it is.
         url: String,
+        /// The bucket stands in the host's name, instead of in the path.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        virtual_hosted: bool,
     },
 }
 
 impl SourceEndpoint {
+    /// A server that is addressed path-style.
+    pub fn custom(url: impl Into<String>) -> Self {
+        Self::Custom {
+            url: url.into(),
+            virtual_hosted: false,
+        }
+    }
+
     /// Is it Amazon itself, whatever name it is asked by? What only some other servers do is not
     /// expected of it.
     pub fn is_amazon(&self) -> bool {
         match self {
             Self::Aws { .. } => true,
-            Self::Custom { url } => {
+            Self::Custom { url, .. } => {
                 let host = url.split("://").nth(1).unwrap_or_default();
                 let host = host.split(['/', ':']).next().unwrap_or_default();
                 host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
@@ -131,7 +148,7 @@ impl SourceEndpoint {
 
     /// Is it spoken to without TLS?
     pub fn is_plain_http(&self) -> bool {
-        matches!(self, Self::Custom { url } if url.starts_with("http:"))
+        matches!(self, Self::Custom { url, .. } if url.starts_with("http:"))
     }
 }
 

@@ -21,9 +21,7 @@ impl JobSpec {
             id: JobId::new("j-1"),
             source: "s3://b".into(),
             destination: "http://d/a/c".into(),
-            endpoint: SourceEndpoint::Custom {
-                url: "http://s".into(),
-            },
+            endpoint: SourceEndpoint::custom("http://s"),
             account: "http://d/a".into(),
             roots: vec![root; roots],
             options: CopyOptions::default(),

@@ -429,7 +429,7 @@ impl JobEvent {
         let version = match self {
             Self::Reopened { .. } => SECOND,
             // Who does not know of it would be denied every object.
-            Self::Submitted(spec) if spec.requester_pays => VERSION,
+            Self::Submitted(spec) if spec.requester_pays || spec.is_virtual_hosted() => VERSION,
             _ => FIRST,
         };
         Ok(Envelope {

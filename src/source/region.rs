@@ -100,14 +100,30 @@ pub struct Address {
     pub path: String,
 }
 
+/// A server's address with the bucket before the name of its host.
+fn in_host(url: &str, bucket: Option<&str>) -> Address {
+    let base = match (bucket, url.split_once("://")) {
+        (Some(bucket), Some((scheme, rest))) => format!("{scheme}://{bucket}.{rest}"),
+        _ => url.to_owned(),
+    };
+    Address {
+        base,
+        path: String::new(),
+    }
+}
+
 /// Where a bucket of a region is reached; the service of that region without a bucket.
 ///
 /// Amazon's buckets are addressed virtual-hosted at their own region's endpoint (no redirect, which
 /// Azure would not follow), except where a certificate for `*.s3.REGION` does not cover the name.
-/// Custom endpoints are addressed path-style.
+/// Custom endpoints are addressed path-style, or as they want it.
 pub fn address(endpoint: &SourceEndpoint, region: &str, bucket: Option<&str>) -> Address {
     let (scheme, host) = match endpoint {
-        SourceEndpoint::Custom { url } => ("", url.clone()),
+        SourceEndpoint::Custom {
+            url,
+            virtual_hosted: true,
+        } => return in_host(url, bucket),
+        SourceEndpoint::Custom { url, .. } => ("", url.clone()),
         SourceEndpoint::Aws {
             suffix,
             fips,
@@ -245,9 +261,7 @@ mod tests {
             base(&aws(AWS, true, true), "us-east-1"),
             "https://b-1.s3-fips.dualstack.us-east-1.amazonaws.com"
         );
-        let custom = SourceEndpoint::Custom {
-            url: "http://127.0.0.1:9000".into(),
-        };
+        let custom = SourceEndpoint::custom("http://127.0.0.1:9000");
         let got = address(&custom, "eu-north-1", Some("bkt"));
         assert_eq!(
             (got.base.as_str(), got.path.as_str()),

@@ -24,8 +24,8 @@ pub use jobs::{
 };
 pub use select::SelectArgs;
 pub use shared::{
-    AccessArgs, BrokerArgs, JobLogArgs, LogArgs, OutputArgs, OutputLevel, OutputType, Payer,
-    SourceArgs, SpeedArgs, StateArgs,
+    AccessArgs, Addressing, BrokerArgs, JobLogArgs, LogArgs, OutputArgs, OutputLevel, OutputType,
+    Payer, SourceArgs, SpeedArgs, StateArgs,
 };
 
 use crate::process::{Audience, LogLevel};

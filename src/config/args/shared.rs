@@ -18,6 +18,10 @@ pub struct SourceArgs {
     /// Only buckets of this region; of an S3-compatible server, the region it calls its own.
     #[arg(long, value_name = "REGION")]
     pub s3_region: Option<String>,
+    /// Where an S3-compatible server wants the bucket: in the path, in the name of the host, or found
+    /// out.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHERE")]
+    pub s3_addressing: Addressing,
     /// Who pays for requests and transfer: requester, where the bucket's owner wants it so.
     #[arg(long, value_enum, value_name = "WHO")]
     pub s3_request_payer: Option<Payer>,
@@ -27,6 +31,18 @@ pub struct SourceArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub access: AccessArgs,
+}
+
+/// Where a server wants the bucket's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Addressing {
+    /// As it answers.
+    #[default]
+    Auto,
+    /// In the path.
+    Path,
+    /// In the name of the host.
+    Virtual,
 }
 
 /// Who pays for what is asked of a bucket.

@@ -16,6 +16,14 @@ use super::{Call, Source};
 /// answer at this number without saying so. Sending any parameter makes Amazon name the regions.
 const MAX_BUCKETS: &str = "10000";
 
+/// How servers refuse a bucket in the path: Alibaba OSS, Tencent COS, Huawei OBS, Volcengine TOS.
+const IN_HOST: [&str; 4] = [
+    "SecondLevelDomainForbidden",
+    "PathStyleDomainForbidden",
+    "VirtualHostDomainRequired",
+    "InvalidPathAccess",
+];
+
 /// How many buckets are asked for their region at the same time.
 const REGIONS_AT_ONCE: usize = 8;
 
@@ -157,6 +165,24 @@ impl Source {
         } else {
             Err(failure)
         }
+    }
+
+    /// Does the server refuse to find the bucket in the path, as it wants it in the host's name?
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn wants_bucket_in_host(&self, bucket: &str) -> Result<bool> {
+        let call = Call {
+            method: Method::GET,
+            bucket: Some(bucket),
+            key: None,
+            region: &self.0.home,
+            query: &[("max-keys", "1")],
+            headers: &[],
+        };
+        let answer = self.send(&call).await?;
+        let error = list::service_error(&answer.body).unwrap_or_default();
+        Ok(IN_HOST.contains(&error.code.as_str()))
     }
 
     fn is_custom(&self) -> bool {

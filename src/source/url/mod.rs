@@ -136,10 +136,7 @@ impl SourceUrl {
             level: level(bucket, key.to_owned(), contents_only, None)?,
             contents_only: contents_only && !bucket.contains('*'),
             region: None,
-            endpoint: custom.map_or_else(
-                || aws(&host::Host::default()),
-                |url| SourceEndpoint::Custom { url },
-            ),
+            endpoint: custom.map_or_else(|| aws(&host::Host::default()), SourceEndpoint::custom),
             hint: None,
         })
     }
@@ -176,7 +173,7 @@ impl SourceUrl {
         Ok(Self {
             level: level(bucket, key, contents_only, version)?,
             contents_only: contents_only && !bucket.contains('*'),
-            endpoint: custom.map_or_else(|| aws(&host), |url| SourceEndpoint::Custom { url }),
+            endpoint: custom.map_or_else(|| aws(&host), SourceEndpoint::custom),
             region: host.region,
             hint: None,
         })
@@ -231,13 +228,44 @@ impl SourceUrl {
         self
     }
 
+    /// The same source at a server that wants the bucket in the name of its host, or in the path.
+    ///
+    /// # Errors
+    /// It is Amazon's, where that is certain; or the host is a number, which has no names.
+    pub fn with_addressing(mut self, wanted: bool) -> Result<Self> {
+        match &mut self.endpoint {
+            SourceEndpoint::Aws { .. } => Err(refuse(
+                "--s3-addressing is for an S3-compatible server (--s3-endpoint): of Amazon it is \
+                 certain",
+            )),
+            SourceEndpoint::Custom {
+                url,
+                virtual_hosted,
+            } => {
+                if wanted && !has_host_name(url) {
+                    return Err(refuse(
+                        "--s3-addressing=virtual puts the bucket before the name of the host, and \
+                         --s3-endpoint has a number: give the name",
+                    ));
+                }
+                *virtual_hosted = wanted;
+                Ok(self)
+            }
+        }
+    }
+
+    /// Could the bucket stand in the name of the host, of a server of which nothing was said?
+    pub fn may_be_virtual_hosted(&self) -> bool {
+        matches!(&self.endpoint, SourceEndpoint::Custom { url, virtual_hosted: false } if has_host_name(url))
+    }
+
     /// What is copied, in one form whatever form the user chose: equal for two sources that name
     /// the same objects. A URL that [`SourceUrl::parse`] reads again; part of a job's identity.
     pub fn identity(&self) -> String {
         let service = matches!(self.level, Level::Service | Level::BucketPattern(_));
         let region = self.region.as_deref().filter(|_| service);
         match &self.endpoint {
-            SourceEndpoint::Custom { url } => {
+            SourceEndpoint::Custom { url, .. } => {
                 let region = region.map_or(String::new(), |region| format!(" in {region}"));
                 format!("{url}{}{region}", self.path())
             }
@@ -283,6 +311,12 @@ impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.identity())
     }
+}
+
+/// Is the host of a URL a name, not a number?
+fn has_host_name(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    url.is_some_and(|url| url.domain().is_some())
 }
 
 /// Why a name in `s3://` is none of a general purpose bucket, in the words that hosts get.

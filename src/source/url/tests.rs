@@ -29,7 +29,7 @@ fn brief(url: &SourceUrl) -> String {
     };
     let region = url.region.as_deref().unwrap_or("-");
     let place = match &url.endpoint {
-        SourceEndpoint::Custom { url } => format!(" at {url}"),
+        SourceEndpoint::Custom { url, .. } => format!(" at {url}"),
         SourceEndpoint::Aws {
             suffix,
             fips,

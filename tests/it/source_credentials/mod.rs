@@ -34,9 +34,7 @@ async fn child() {
     let clock = Clock::system();
     let http = Transport::new(&Roots::Only(Vec::new()), Duration::from_secs(20)).unwrap();
     let source = Source::new(
-        SourceEndpoint::Custom {
-            url: url.into_string().unwrap(),
-        },
+        SourceEndpoint::custom(url.into_string().unwrap()),
         Credentials::from_chain("us-east-1", http.usual().clone(), clock.clone()),
         http,
         clock,

@@ -21,7 +21,7 @@ fn clock() -> Clock {
 }
 
 fn source_with(url: &str, credentials: Credentials) -> Source {
-    let endpoint = SourceEndpoint::Custom { url: url.into() };
+    let endpoint = SourceEndpoint::custom(url);
     let http = Transport::new(&Roots::Only(Vec::new()), Duration::from_secs(5)).unwrap();
     Source::new(endpoint, credentials, http, clock())
 }

@@ -77,6 +77,13 @@ pub(super) async fn copy(
             Err(ending) => return Ok(Attempt::Ended(ending)),
         }
     }
+    if let Err(failure) = &sent
+        && !relayed
+        && relay::helps_against(&passage, spec, failure).await
+    {
+        let progress = relay::copy(&passage, &source, &spec.options, &conditions).await;
+        sent = progress.map(|progress| (progress, true));
+    }
     if source.from_listing
         && let Some(over) = is_another(&sent, &conditions)
     {

@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::failure::{Reason, Result};
 use crate::job::{JobEnd, JobId, JobSpec};
 use crate::message::{Envelope, JobEvent};
-use crate::text::{cut, visible};
+use crate::text::short;
 
 /// How long news of a job's end may take to reach this process.
 const NEWS: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ impl KnownJob {
         }
         self.round = round;
         self.listed = false;
+        self.unreadable = false;
         self.reopened += u32::from(self.end.take().is_some());
     }
 }
@@ -150,9 +151,8 @@ impl Jobs {
             Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
             Err(failure) => {
                 let name = JobId::new(&record.headers.job);
-                let shown = visible(&record.headers.job).into_owned();
                 tracing::error!(
-                    job.id = cut(shown, 100),
+                    job.id = short(&record.headers.job),
                     %failure,
                     "a record of the job log cannot be read: its job is not worked on any more; \
                      blobfleet jobs cancel ends it"

@@ -34,6 +34,13 @@ pub fn quoted_if_odd(key: &str) -> Cow<'_, str> {
     }
 }
 
+/// A name of somebody else's, such as a job's in a message, for a line of the log: visible, and at
+/// most 100 bytes.
+pub fn short(name: &str) -> String {
+    const SHORT: usize = 100;
+    cut(visible(name).into_owned(), SHORT)
+}
+
 /// The text cut to `most` bytes, the marker of what is missing included.
 pub fn cut(text: String, most: usize) -> String {
     const MARK: &str = " […]";

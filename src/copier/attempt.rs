@@ -16,6 +16,7 @@ use crate::job::{JobId, JobSpec, Root};
 use crate::logging::COPIERS;
 use crate::message::{CopyId, CopyTask, Ending, Envelope, Headers, Outcome, Staged, nameless};
 use crate::retry::{Decision, Tries};
+use crate::text::short;
 
 /// Attempts the task and settles its delivery. An error stops the copier; `stop` leaves a task
 /// whose turn has not come unsettled.
@@ -233,7 +234,7 @@ async fn finish(shared: &Shared, delivery: Delivery, task: CopyTask, ending: End
 /// A body nobody can read is a named object all the same: it fails and is parked.
 async fn unreadable(shared: &Shared, delivery: Delivery, failure: Failure) -> Result<()> {
     let headers = &delivery.message.headers;
-    tracing::error!(job.id = headers.job, %failure, "a copy task cannot be read and is parked");
+    tracing::error!(job.id = short(&headers.job), %failure, "a copy task cannot be read and is parked");
     let outcome = Outcome {
         id: CopyId {
             job: JobId::new(&headers.job),

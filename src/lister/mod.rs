@@ -27,6 +27,7 @@ use crate::message::{Headers, ListTask, RangeFailed, Report};
 use crate::metrics::Metrics;
 use crate::process::DRAIN;
 use crate::retry::{Decision, RetryPolicy, Tries};
+use crate::text::short;
 use room::Room;
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
@@ -172,7 +173,7 @@ impl Lister {
     async fn unreadable(self, delivery: Delivery, failure: Failure) -> Result<()> {
         let headers = &delivery.message.headers;
         tracing::error!(
-            job.id = headers.job,
+            job.id = short(&headers.job),
             list_task = headers.list_task,
             %failure,
             "a list task cannot be read and is parked"

@@ -104,6 +104,14 @@ async fn tell_of_older_state(
              blobfleet jobs repair {job} lists anew what is open by it, jobs cancel {job} ends it"
         );
     }
+    for job in ledger.with(|ledger| ledger.contradictions()).await?? {
+        tracing::error!(
+            job.id = %job,
+            "the ledger contradicts itself about this job: it was put together of parts of two \
+             states, such as an older file and a newer write-ahead log; restore it whole, or compare \
+             source and destination at the job's end"
+        );
+    }
     if starts <= last_start {
         tracing::error!(
             starts,

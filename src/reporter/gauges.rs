@@ -153,7 +153,7 @@ async fn show_queues(
     metrics: &Metrics,
     running: Vec<JobId>,
 ) -> Result<Vec<(JobId, u64)>> {
-    let mut depths = BTreeMap::from([("copy", 0), ("again", 0)]);
+    let mut depths = BTreeMap::from([("copy", 0), ("again", 0), ("wait", 0)]);
     for (name, queue) in [
         ("list", Queue::List),
         ("outcome", Queue::Outcome),
@@ -166,9 +166,12 @@ async fn show_queues(
     for job in running {
         let copy = broker.depth(&Queue::Copy(job.clone())).await?.ready;
         let again = broker.depth(&Queue::Again(job.clone())).await?.ready;
+        // Those that wait for their time, as of a bucket that is held, are not lost.
+        let wait = broker.again(&job).await?.saturating_sub(again);
         *depths.entry("copy").or_default() += copy;
         *depths.entry("again").or_default() += again;
-        waiting.push((job, common + copy + again));
+        *depths.entry("wait").or_default() += wait;
+        waiting.push((job, common + copy + again + wait));
     }
     for (name, ready) in depths {
         metrics

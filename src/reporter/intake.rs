@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::broker::{Consumer, Delivery};
 use crate::failure::{Reason, Remedy, Result};
 use crate::message::{Ending, Report};
+use crate::text::short;
 
 /// Most messages folded at once.
 const LIMIT: usize = 100;
@@ -62,7 +63,7 @@ impl Batch {
             Err(failure) if failure.reason == Reason::NewerVersion => return Err(failure),
             Err(failure) => {
                 tracing::error!(
-                    job.id = delivery.message.headers.job,
+                    job.id = short(&delivery.message.headers.job),
                     %failure,
                     "a report cannot be read and is parked"
                 );

@@ -180,6 +180,10 @@ impl Reporter {
         let Some(waiting) = glance.waiting else {
             return Ok(());
         };
+        let counts = waiting.iter().cloned().collect();
+        self.ledger
+            .with(move |ledger| ledger.note_waiting(counts))
+            .await?;
         let running: Vec<_> = waiting.iter().map(|(job, _)| job.clone()).collect();
         told.stalls.keep(&running);
         for (job, waiting) in waiting {

@@ -107,8 +107,9 @@ impl Remote {
     }
 
     /// Lists anew what is open of a job.
-    pub(super) async fn repair(&self, job: &str) -> Result<Answer<Repaired>> {
-        self.ask(Method::POST, &format!("api/jobs/{job}/repair"), &[])
+    pub(super) async fn repair(&self, job: &str, force: bool) -> Result<Answer<Repaired>> {
+        let query: &[_] = if force { &[("force", "true")] } else { &[] };
+        self.ask(Method::POST, &format!("api/jobs/{job}/repair"), query)
             .await
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn run(command: &RepairJob, output: &Output, clock: &Clock) -> 
         }
         Place::Fleet(reporter) => {
             let job = reporter.find(&command.job).await?;
-            reporter.repair(job.job_id.as_str()).await?
+            reporter.repair(job.job_id.as_str(), command.force).await?
         }
     };
     say_what(&answer.summary.job_id, answer.put_back);

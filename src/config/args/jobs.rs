@@ -140,6 +140,9 @@ impl ResumeJob {
 pub struct RepairJob {
     /// The job's id, or enough of its beginning.
     pub job: String,
+    /// Even where messages of the job wait at a fleet's broker.
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub jobs: JobsArgs,

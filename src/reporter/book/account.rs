@@ -297,6 +297,7 @@ impl JobAccount {
     /// Closes a list task that cannot be listed; one with a page changes nothing.
     pub fn range_failed(&mut self, failed: RangeFailed, changes: &mut Vec<Change>) {
         let id = failed.list_task;
+        self.note_unknown(id);
         let Some(Task::Issued { task, .. }) = self.tasks.get(&id) else {
             return;
         };

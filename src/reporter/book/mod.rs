@@ -36,7 +36,7 @@ pub struct Book {
     pub ended_in_log: BTreeMap<JobId, u32>,
 }
 
-/// Numbers of list tasks that one process may give before they could meet another's.
+/// Numbers of list tasks between two places that may be drawn.
 const NUMBERS: u64 = 1 << 20;
 
 impl Book {
@@ -47,13 +47,23 @@ impl Book {
         self.number_from((random >> 31) * NUMBERS);
     }
 
-    /// The same from a place drawn before.
-    pub(super) fn number_from(&mut self, first: u64) {
+    fn number_from(&mut self, first: u64) {
         self.first_task = first;
         for account in self.jobs.values_mut() {
-            if !(first..first + NUMBERS).contains(&account.next_task) {
-                account.next_task = first;
-            }
+            account.next_task = first;
+        }
+    }
+
+    /// Goes on with the numbers of a book that was in use before this one was read back: what it
+    /// gave may have been sent.
+    pub(super) fn go_on_numbering(&mut self, before: &Self) {
+        self.first_task = before.first_task;
+        for (id, account) in &mut self.jobs {
+            let given = before
+                .jobs
+                .get(id)
+                .map_or(self.first_task, |known| known.next_task);
+            account.next_task = account.next_task.max(given);
         }
     }
 

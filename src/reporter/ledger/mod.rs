@@ -14,6 +14,7 @@ mod schema;
 mod tests;
 mod write;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -40,6 +41,7 @@ pub struct Ledger {
     book: Book,
     id: String,
     version: i64,
+    waiting: HashMap<JobId, u64>,
 }
 
 impl Ledger {
@@ -63,6 +65,7 @@ impl Ledger {
             book,
             id,
             version,
+            waiting: HashMap::new(),
         })
     }
 
@@ -85,7 +88,34 @@ impl Ledger {
             book,
             id: String::new(),
             version,
+            waiting: HashMap::new(),
         })
+    }
+
+    /// Notes how many messages of each running job wait at the broker.
+    pub fn note_waiting(&mut self, waiting: HashMap<JobId, u64>) {
+        self.waiting = waiting;
+    }
+
+    /// How many messages of a job wait at the broker, as they were counted last.
+    pub fn waiting(&self, job: &JobId) -> u64 {
+        self.waiting.get(job).copied().unwrap_or_default()
+    }
+
+    /// Jobs whose totals say another number of failed and skipped objects than there are rows of
+    /// them: a file that was put together of parts of two states, such as an older copy beside a
+    /// newer write-ahead log, may open without an error.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn contradictions(&self) -> Result<Vec<JobId>> {
+        let rows = write::count_endings(&self.db).map_err(|failure| named(&self.path, failure))?;
+        let jobs = self.book.jobs.iter();
+        let odd = jobs.filter(|(id, account)| {
+            let told = account.totals.failed + account.totals.skipped;
+            rows.get(*id).copied().unwrap_or_default() != told
+        });
+        Ok(odd.map(|(id, _)| id.clone()).collect())
     }
 
     /// Draws the numbers of this process's list tasks; once, before anything is done.
@@ -195,7 +225,7 @@ impl Ledger {
         if let Err(failure) = written {
             let restored = restore::book(&self.db, self.version);
             let mut restored = restored.map_err(|failure| named(&self.path, failure))?;
-            restored.number_from(self.book.first_task);
+            restored.go_on_numbering(&self.book);
             restored.ended_in_log = std::mem::take(&mut self.book.ended_in_log);
             self.book = restored;
             return Err(named(&self.path, failure));

@@ -1,6 +1,6 @@
 //! Writes the changes of the book in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,20 @@ pub(super) fn count_start(db: &Connection) -> Result<u64> {
         ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value";
     let count: String = db.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
     Ok(count.parse().unwrap_or(1))
+}
+
+/// How many objects of each job have a row that tells how they ended.
+pub(super) fn count_endings(db: &Connection) -> Result<HashMap<JobId, u64>> {
+    let sql = "SELECT job, count(*) FROM ending GROUP BY job";
+    let mut statement = db.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut counts = HashMap::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let job: String = row.get(0).map_err(failed)?;
+        let count: i64 = row.get(1).map_err(failed)?;
+        counts.insert(JobId::new(job), u64::try_from(count).unwrap_or_default());
+    }
+    Ok(counts)
 }
 
 /// What a batch of changes touched; rows that hold sums are written once, at its end.

@@ -1,7 +1,7 @@
 //! What is done to a job so that more of it arrives: `retry` and `repair`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -58,9 +58,31 @@ pub fn refuses_repair(status: JobStatus) -> Option<String> {
     }
 }
 
-/// Lists anew what is open of a job whose messages the broker lost.
-pub(super) async fn repair(State((ledger, clock)): Shared, Path(id): Path<String>) -> Response {
+/// Lists anew what is open of a job whose messages the broker lost. While some wait there it is
+/// refused, unless the query says `force=true`.
+pub(super) async fn repair(
+    State((ledger, clock)): Shared,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
+    let forced = query.is_some_and(|query| query.split('&').any(|pair| pair == "force=true"));
+    let waiting = {
+        let job = job.clone();
+        ledger.with(move |ledger| ledger.waiting(&job)).await
+    };
+    match waiting {
+        Ok(0) => {}
+        Ok(waiting) if !forced => {
+            let why = format!(
+                "{waiting} messages of the job wait at the broker, so that they were not lost: let \
+                 them be worked on; --force lists anew all the same"
+            );
+            return error(StatusCode::CONFLICT, &why);
+        }
+        Ok(_) => {}
+        Err(failure) => return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
+    }
     let work = move |ledger: &mut Ledger| {
         let repaired = ledger.repair(&job, now_ms);
         repaired.map(Option::unwrap_or_default)

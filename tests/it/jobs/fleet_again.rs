@@ -231,7 +231,7 @@ async fn a_job_whose_copy_queue_was_purged_is_repaired() {
     gate.open();
     let lister = fleet.role("lister");
 
-    let repaired = fleet.jobs(&format!("repair {id}")).await;
+    let repaired = fleet.jobs(&format!("repair {id} --force")).await;
 
     assert_eq!(repaired.code, Some(0), "{repaired:?}");
     let pages = repaired.summary()["put_back"]["pages"].as_u64().unwrap();

@@ -14,7 +14,7 @@ use crate::board;
 use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
-use crate::config::{Addressing, CopyCommand, Env};
+use crate::config::{CopyCommand, Env};
 use crate::copier::probe;
 use crate::failure::Result;
 use crate::job::JobSpec;
@@ -73,10 +73,7 @@ async fn begin(
         wiring.credentials = credentials;
     }
     wiring.check_destination(&request.destination).await?;
-    let request = match command.s3.s3_addressing {
-        Addressing::Auto => wiring.find_addressing(request).await?,
-        _ => request,
-    };
+    let request = wiring.find_addressing(request, &command.s3).await?;
     if command.dry_run {
         return dry_run::run(&request, &wiring, output, &shutdown).await;
     }

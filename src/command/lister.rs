@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::wiring::{self, AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
-use crate::config::{Addressing, Env, ListerCli};
+use crate::config::{Env, ListerCli};
 use crate::copier::probe;
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
@@ -46,10 +46,7 @@ pub async fn run(mut cli: ListerCli, env: Env, shutdown: CancellationToken) -> R
     fleet.serve(&cli.broker, Router::new(), &shutdown).await?;
     let joined = match request {
         Some(request) => {
-            let request = match cli.s3.s3_addressing {
-                Addressing::Auto => wiring.find_addressing(request).await?,
-                _ => request,
-            };
+            let request = wiring.find_addressing(request, &cli.s3).await?;
             Some(submit(&fleet, &request, &wiring, cli.new).await?)
         }
         None => None,

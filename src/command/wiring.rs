@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clients::{Clients, Login};
 use crate::clock::Clock;
-use crate::config::{AccessArgs, Env};
+use crate::config::{AccessArgs, Addressing, Env, SourceArgs};
 use crate::destination::client::{Destination, read_clock};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
@@ -84,7 +84,14 @@ impl Wiring {
     }
 
     /// The request at a server that wants its buckets in the host's name, where that is found out.
-    pub(super) async fn find_addressing(&self, mut request: Request) -> Result<Request> {
+    pub(super) async fn find_addressing(
+        &self,
+        mut request: Request,
+        given: &SourceArgs,
+    ) -> Result<Request> {
+        if given.s3_addressing != Addressing::Auto {
+            return Ok(request);
+        }
         let bucket = match &request.source.level {
             Level::Bucket { bucket } | Level::Path { bucket, .. } => bucket.clone(),
             Level::Service | Level::BucketPattern(_) => return Ok(request),

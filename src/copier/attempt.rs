@@ -39,13 +39,8 @@ pub(super) async fn handle(
         Err(failure) => return failed(shared, (spec, None), delivery, task, failure).await,
     };
     let container = format!("{}/{}", spec.account, root.container);
-    for held in [
-        shared.holds.admit(&root.bucket),
-        shared.held_containers.admit(&container),
-    ] {
-        if let Admission::Wait(wait) = held {
-            return put_back(delivery, wait).await;
-        }
+    if let Some(wait) = held(shared, &root.bucket, &container) {
+        return put_back(delivery, wait).await;
     }
     let lane = Lane::of(shared, spec, root, &task);
     let size = task.object.size;
@@ -72,13 +67,11 @@ pub(super) async fn handle(
         }
         Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
         Ok(Attempt::Unproven(Unproven { etag, failure })) => {
-            let unproven = Some(etag);
-            let task = CopyTask { unproven, ..task };
+            let task = with_unproven(task, etag);
             failed(shared, (spec, Some(root)), delivery, task, failure).await
         }
         Err(failure) if is_one_jobs(shared, &failure) => {
-            let held = shared.held_containers.denied(&container, begun, &failure);
-            match held {
+            match shared.held_containers.denied(&container, begun, &failure) {
                 Some(wait) => put_back(delivery, wait).await,
                 None => {
                     let failure = Failure::retry(failure.reason, failure.message);
@@ -91,6 +84,24 @@ pub(super) async fn handle(
             None => failed(shared, (spec, Some(root)), delivery, task, failure).await,
         },
     }
+}
+
+/// The task that also names the blob its next try has to replace or delete.
+fn with_unproven(task: CopyTask, etag: String) -> CopyTask {
+    let unproven = Some(etag);
+    CopyTask { unproven, ..task }
+}
+
+/// How long an object waits whose bucket or container is held.
+fn held(shared: &Shared, bucket: &str, container: &str) -> Option<Duration> {
+    let holds = [
+        shared.holds.admit(bucket),
+        shared.held_containers.admit(container),
+    ];
+    holds.into_iter().find_map(|admission| match admission {
+        Admission::Wait(wait) => Some(wait),
+        Admission::Go => None,
+    })
 }
 
 /// Is it a refusal that stops this process where it works on one job, and concerns this one alone

@@ -67,11 +67,7 @@ pub(super) async fn copy(
     };
     let relayed = relay::is_needed(&passage, spec, &source.head).await?;
     let mut sent = send(&passage, spec, task, &source, (relayed, &conditions)).await;
-    let looks_again = spec.options.overwrite == Overwrite::True || task.unproven.is_some();
-    if let (Err(failure), true) = (&sent, looks_again)
-        && failure.reason == Reason::DestinationChanged
-    {
-        let needed = written_since(&passage, spec, task).await?;
+    if let Some(needed) = refused_since(&passage, spec, task, &sent).await? {
         match settle(&passage, spec, (task, &source), needed).await? {
             Ok(over) => sent = send(&passage, spec, task, &source, (relayed, &over)).await,
             Err(ending) => return Ok(Attempt::Ended(ending)),
@@ -97,6 +93,16 @@ pub(super) async fn copy(
         }
         sent = send(&passage, spec, task, &source, (relayed, &over)).await;
     }
+    end(&passage, spec, &source, (sent, relayed, escaped)).await
+}
+
+/// What an attempt came to that was sent so.
+async fn end(
+    passage: &Passage,
+    spec: &JobSpec,
+    source: &SourceObject,
+    (sent, relayed, escaped): (Result<(Progress, bool)>, bool, bool),
+) -> Result<Attempt> {
     let (crc64, relayed) = match sent {
         Ok((Progress::Done(crc64), relayed)) => (crc64, relayed),
         Ok((Progress::Paused(staged), _)) => return Ok(Attempt::Paused(staged)),
@@ -108,11 +114,11 @@ pub(super) async fn copy(
             return Ok(Attempt::Ended(Skip::Archived.ending(why)));
         }
         Err(failure) => {
-            archived_before(&passage, spec, &source, failure).await?;
+            archived_before(passage, spec, source, failure).await?;
             (None, relayed)
         }
     };
-    tag(&passage, &source).await?;
+    tag(passage, source).await?;
     Ok(Attempt::Ended(Ending::Copied {
         bytes: source.head.size,
         crc64,
@@ -122,6 +128,23 @@ pub(super) async fn copy(
             excluded: source.excluded,
         },
     }))
+}
+
+/// What is needed now, of a write that was refused because somebody wrote the blob since; none
+/// where it was not, or where that decides.
+async fn refused_since(
+    passage: &Passage,
+    spec: &JobSpec,
+    task: &CopyTask,
+    sent: &Result<(Progress, bool)>,
+) -> Result<Option<Needed>> {
+    let looks_again = spec.options.overwrite == Overwrite::True || task.unproven.is_some();
+    match sent {
+        Err(failure) if looks_again && failure.reason == Reason::DestinationChanged => {
+            written_since(passage, spec, task).await.map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Was what the listing told of the object not so, or not so any more? Then on what another write

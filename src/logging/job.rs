@@ -83,10 +83,9 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn begin(path: &Path, head: &str, early: &[u8]) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        if !folder.exists() {
-            private::create_folder(folder)?;
-        }
+    // One that is there is the user's own affair.
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        private::create_folder(folder)?;
     }
     let mut file = private::file_options()
         .create(true)

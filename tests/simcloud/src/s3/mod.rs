@@ -77,6 +77,14 @@ impl Request {
 
     /// Carries the request out.
     pub(crate) fn run(&self, state: &State, parts: &Parts) -> Result<Response<Body>, Refusal> {
+        let signed = self.check_access(state, parts)?;
+        let quirks = &state.quirks;
+        quirks.check(self.kind, &self.address.key, parts, &self.query)?;
+        self.answer(state, parts, signed)
+    }
+
+    /// Refuses who may not ask this, or not here; tells whether the request is signed.
+    fn check_access(&self, state: &State, parts: &Parts) -> Result<bool, Refusal> {
         let claim = Claim::read(parts, &self.query)?;
         let place = {
             let store = lock(&state.s3);
@@ -100,8 +108,16 @@ impl Request {
                 return Err(self.tell_region(refusal, place.as_ref()));
             }
         }
+        Ok(claim.is_some())
+    }
+
+    fn answer(
+        &self,
+        state: &State,
+        parts: &Parts,
+        signed: bool,
+    ) -> Result<Response<Body>, Refusal> {
         let quirks = &state.quirks;
-        quirks.check(self.kind, &self.address.key, parts, &self.query)?;
         let store = lock(&state.s3);
         let bucket = store.buckets.get(&self.address.bucket);
         if self.kind == OpKind::ListBuckets {
@@ -145,7 +161,7 @@ impl Request {
                 let object = bucket.find(&self.address.key, version)?;
                 match self.kind {
                     OpKind::GetObjectTagging => Ok(tagging::read(&object)),
-                    _ => object::read(parts, &self.query, &object, (claim.is_some(), quirks)),
+                    _ => object::read(parts, &self.query, &object, (signed, quirks)),
                 }
             }
         }

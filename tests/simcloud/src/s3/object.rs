@@ -55,10 +55,7 @@ pub(crate) fn read(
     let mut response = Response::new(Body::default());
     let headers = response.headers_mut();
     let whole = range.is_none();
-    facts(headers, object, &etag);
-    if quirks.has(Quirk::NullVersions) {
-        set(headers, "x-amz-version-id", "null");
-    }
+    facts(headers, object, &etag, quirks);
     set(headers, "accept-ranges", "bytes");
     if let Some(extra) = object.extra() {
         if may_read_tags && !extra.tags.is_empty() {
@@ -148,7 +145,10 @@ fn archived(object: &Stored) -> Refusal {
     }
 }
 
-fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str) {
+fn facts(headers: &mut HeaderMap, object: &Stored, etag: &str, quirks: &Quirks) {
+    if quirks.has(Quirk::NullVersions) {
+        set(headers, "x-amz-version-id", "null");
+    }
     set(headers, "content-type", "binary/octet-stream");
     set(headers, "etag", etag);
     set(headers, "last-modified", &http_date(object.modified));

@@ -84,7 +84,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 fn begin(path: &Path, head: &str, early: &[u8]) -> io::Result<File> {
     // One that is there is the user's own affair.
-    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+    if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         private::create_folder(folder)?;
     }
     let mut file = private::file_options()

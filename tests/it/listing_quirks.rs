@@ -83,6 +83,13 @@ async fn copy_from(quirks: &[Quirk], keys: &[&str], page: usize) {
     );
 }
 
+/// The page that is asked for by key holds that key alone, as a server begins again that knows
+/// version 1 only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_one_key_go_on_at_a_server_of_version_1() {
+    copy_from(&[Quirk::ListV1Only], &["a/2", "b", "dir/1"], 1).await;
+}
+
 #[test]
 fn every_key_of_any_server_arrives_once_or_the_listing_fails_by_name() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -497,6 +497,8 @@ fn take_up(
             page.objects.drain(..=at);
         }
         (true, false) => page.objects.retain(|object| object.key.as_str() > after),
+        // One key alone that leads nowhere else: the server may have begun from its beginning again.
+        (false, _) if page.objects.len() == 1 && page.truncated && page.token.is_none() => {}
         (false, _) if page.objects.first().is_some_and(|first| first.key == after) => {
             page.objects.remove(0);
         }

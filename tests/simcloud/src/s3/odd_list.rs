@@ -26,7 +26,9 @@ pub(crate) fn page(
     let asked = number(query, "max-keys", 1000, 0..=i32::MAX as usize)?.min(most);
     let entries = entries(bucket, prefix, query.get("delimiter"), quirks);
     let place = place(query, &entries, quirks)?;
-    let empty = quirks.has(Quirk::EmptyPages) && place.empty < EMPTY;
+    // Version 1 goes on from a key: after an empty page there is none.
+    let can_be_empty = quirks.has(Quirk::EmptyPages) && !quirks.has(Quirk::ListV1Only);
+    let empty = can_be_empty && place.empty < EMPTY;
     let until = if empty {
         place.at
     } else {

@@ -125,7 +125,14 @@ fn place(query: &Query, entries: &[Entry], quirks: &Quirks) -> Result<Place, Ref
     };
     // Of an unsorted listing this leaves out what a filter would have left out further on; what
     // it lists twice or not at all is for whoever continues by key to notice.
-    let at = entries.iter().position(|(name, _)| !is_left_out(name));
+    let at = match v1 && quirks.has(Quirk::Unsorted) {
+        // A marker is a place in whatever order the server has.
+        true => entries
+            .iter()
+            .position(|(name, _)| name == after)
+            .map(|at| at + 1),
+        false => entries.iter().position(|(name, _)| !is_left_out(name)),
+    };
     Ok(Place {
         at: match after {
             "" => 0,

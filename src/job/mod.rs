@@ -188,8 +188,8 @@ pub enum Scope {
         /// Only keys without a further `/` after the prefix.
         top_level_only: bool,
     },
-    /// An entry of a list of paths: the object of this key, or if there is none, all keys below
-    /// `key/`. The lister finds out which.
+    /// An entry of a list of paths: the object of this key, and all keys below `key/` if there is
+    /// none or more than the top level was asked for. The lister finds out what is there.
     Either {
         /// The key; one that ends in `/` is a folder.
         key: String,

@@ -1,10 +1,10 @@
-//! An entry of a list of paths: an object, or a folder.
+//! An entry of a list of paths: an object, a folder, or with all below it asked for, both.
 
 use super::fetch::{Fetch, named};
 use super::page::Listing;
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::message::KeyRange;
-use crate::source::client::{ListRequest, ObjectHead};
+use crate::source::client::{ListRequest, ObjectHead, Onward};
 
 /// An entry as its scope has it.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Entry<'a> {
 }
 
 impl Fetch<'_> {
-    /// A page of an entry. Its first range decides what it is; only a folder has a second one.
+    /// A page of an entry. Its first range decides what it is; one that goes on is of its folder.
     pub(super) async fn entry(&self, entry: Entry<'_>, range: &KeyRange) -> Result<Listing> {
         if range.after.is_some() {
             return self.folder(entry, range).await;
@@ -32,7 +32,17 @@ impl Fetch<'_> {
             return Ok(Listing::default());
         }
         let failure = match object {
-            Ok(head) => return Ok(self.one(entry.key, None, head)),
+            Ok(head) => {
+                let mut listing = self.one(entry.key, None, head);
+                if self.is_folder_too(entry).await? {
+                    // All keys of the folder come behind the object's.
+                    listing.next = Some(Onward {
+                        after: Some(entry.key.to_owned()),
+                        cursor: None,
+                    });
+                }
+                return Ok(listing);
+            }
             Err(failure) => failure,
         };
         let denied = failure.reason == Reason::SourceDenied;
@@ -54,6 +64,10 @@ impl Fetch<'_> {
     /// The object of a key, or why there is none to be seen.
     async fn object(&self, key: &str) -> Result<Result<ObjectHead>> {
         match self.head(key, None).await {
+            // What may be a gateway's directory.
+            Ok(head) if head.size == 0 && !self.is_listed(key).await? => {
+                Ok(Err(neither(&self.bucket.name, key)))
+            }
             Ok(head) => Ok(Ok(head)),
             Err(failure)
                 if failure.remedy == Remedy::GiveUp
@@ -76,20 +90,29 @@ impl Fetch<'_> {
                 if !is_object {
                     return Ok(true);
                 }
-            } else if (is_object || !entry.top_level_only) && self.is_folder(outer).await? {
+            } else if (is_object || !entry.top_level_only)
+                && self.is_folder(outer, entry.top_level_only).await?
+            {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// Are there keys below an object to be listed, for which no other entry stands?
+    async fn is_folder_too(&self, entry: Entry<'_>) -> Result<bool> {
+        let is_alone = entry.top_level_only || entry.inside.contains(&entry.key.len());
+        Ok(!is_alone && self.any_below(entry.key).await?)
+    }
+
     /// Is another entry one whose keys are listed?
-    async fn is_folder(&self, key: &str) -> Result<bool> {
+    async fn is_folder(&self, key: &str, top_level_only: bool) -> Result<bool> {
         if key.ends_with('/') {
             return Ok(true);
         }
         match self.object(key).await? {
-            Ok(_) => Ok(false),
+            Ok(_) if top_level_only => Ok(false),
+            Ok(_) => self.any_below(key).await,
             Err(failure) if failure.reason == Reason::SourceNotFound => Ok(true),
             Err(_) => self.any_below(key).await,
         }

@@ -116,6 +116,16 @@ impl<'a> Fetch<'a> {
         head
     }
 
+    /// See [`Source::is_listed`].
+    pub(super) async fn is_listed(&self, key: &str) -> Result<bool> {
+        let started = Instant::now();
+        let found = self.source.is_listed(&self.bucket, key).await;
+        if !self.source.is_amazon() {
+            self.observed("list_objects", started, found.as_ref().err());
+        }
+        found
+    }
+
     pub(super) fn one(&self, key: &str, version: Option<&str>, head: ObjectHead) -> Listing {
         let archived = (self.source.is_amazon() && head.archived()).then(|| {
             let place = head.archive_status.as_ref().or(head.storage_class.as_ref());

@@ -39,31 +39,16 @@ impl Asking<'_> {
         Ok(!page.objects.is_empty())
     }
 
-    /// Does a listing name an object of exactly this key? HEAD alone decides at Amazon, and where a
-    /// listing is denied; other servers answer HEAD for a directory that is no object.
-    pub(super) async fn names_object(self, bucket: &BucketRef, key: &str) -> Result<bool> {
-        if self.0.is_amazon() {
-            return Ok(true);
-        }
-        let request = ListRequest {
-            prefix: key,
-            max_keys: 1000,
-            ..ListRequest::default()
-        };
-        match patiently(|| self.0.list_page(bucket, &request)).await {
-            // Of an unsorted listing it may be on a later page.
-            Ok(page) => Ok(page.objects.iter().any(|object| object.key == key)
-                || (page.here.unsorted && page.next.is_some())),
-            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(true),
-            Err(failure) => Err(failure),
-        }
+    /// See [`Source::is_listed`].
+    pub(super) async fn is_listed(self, bucket: &BucketRef, key: &str) -> Result<bool> {
+        patiently(|| self.0.is_listed(bucket, key)).await
     }
 
-    /// Is there any object under a prefix that may be listed?
-    pub(super) async fn has_any(self, bucket: &Bucket, prefix: &str) -> Result<bool> {
+    /// Is there any object under a prefix that may be listed? None where a listing is denied.
+    pub(super) async fn has_any(self, bucket: &Bucket, prefix: &str) -> Result<Option<bool>> {
         match self.has_objects(&bucket.place(), prefix).await {
-            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(false),
-            found => found,
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(None),
+            found => found.map(Some),
         }
     }
 }

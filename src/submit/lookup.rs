@@ -50,15 +50,14 @@ impl Request {
             };
         }
         let failure = match source.head(&bucket.place(), key, version).await {
-            Ok(_) if source.names_object(&bucket.place(), key).await? => {
+            Ok(_) if source.is_listed(&bucket.place(), key).await? => {
                 let mut found = vec![roots::object(bucket, key, version, &self.destination)?];
-                if self.recursive && version.is_none() && source.has_any(bucket, &prefix).await? {
-                    tracing::warn!(
-                        "s3://{}/{key} is an object, and there are others below {prefix}: both are \
-                         copied",
-                        bucket.name
-                    );
-                    found.push(as_directory()?);
+                if self.recursive && version.is_none() {
+                    let has_any = source.has_any(bucket, &prefix).await?;
+                    tell_what_is_below(bucket, key, has_any);
+                    if has_any == Some(true) {
+                        found.push(as_directory()?);
+                    }
                 }
                 return Ok(found);
             }
@@ -91,14 +90,16 @@ impl Request {
         directory: bool,
     ) -> Result<Vec<Root>> {
         let root = roots::directory(bucket, key, self.layout(), &self.destination)?;
+        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         if !directory && !self.source.contents_only {
             match source.head(&bucket.place(), key, None).await {
+                // A directory of an object's name, or of a gateway that answers for it.
+                Ok(_) if source.has_any(bucket, &prefix).await? == Some(true) => {}
                 Ok(_) => return Err(checks::entries_of_object()),
                 Err(failure) if failure.remedy == Remedy::GiveUp => {}
                 Err(failure) => return Err(failure),
             }
         }
-        let prefix = format!("{}/", key.strip_suffix('/').unwrap_or(key));
         match source.has_objects(&bucket.place(), &prefix).await {
             Ok(false) => Err(nothing(bucket, &format!("no object below {prefix}"))),
             // Objects may be read by whoever may not list them.
@@ -119,6 +120,21 @@ impl Request {
 
     fn entries(&self, whole: &Root) -> Vec<Root> {
         entries::roots(whole, &self.selection.paths, self.recursive)
+    }
+}
+
+/// Says of a source that is an object what becomes of the folder of its name.
+fn tell_what_is_below(bucket: &Bucket, key: &str, has_any: Option<bool>) {
+    let name = &bucket.name;
+    match has_any {
+        Some(true) => tracing::warn!(
+            "s3://{name}/{key} is an object, and there are others below {key}/: both are copied"
+        ),
+        None => tracing::warn!(
+            "s3://{name}/{key} is an object; whether there are others below {key}/ cannot be seen, \
+             as listing is denied: the object alone is copied"
+        ),
+        Some(false) => {}
     }
 }
 

@@ -158,6 +158,30 @@ impl Source {
         Ok(keys.find(|other| other != key))
     }
 
+    /// Does a listing name an object of exactly this key, which HEAD has found? HEAD alone decides
+    /// at Amazon, and where a listing is denied; other servers answer HEAD for a directory that is
+    /// no object.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn is_listed(&self, bucket: &BucketRef, key: &str) -> Result<bool> {
+        if self.is_amazon() {
+            return Ok(true);
+        }
+        let request = ListRequest {
+            prefix: key,
+            max_keys: MAX_KEYS,
+            ..ListRequest::default()
+        };
+        match self.list_page(bucket, &request).await {
+            // Of an unsorted listing it may be on a later page.
+            Ok(page) => Ok(page.objects.iter().any(|object| object.key == key)
+                || (page.here.unsorted && page.next.is_some())),
+            Err(failure) if failure.remedy == Remedy::GiveUp => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Where the listing goes on behind this page; none at its end.
     fn next(
         &self,

@@ -15,10 +15,20 @@ const ENDED_SHOWN: usize = 5;
 /// What was seen on the way.
 #[derive(Debug)]
 pub(super) struct Glance {
-    /// Running jobs and the messages that wait in any of their queues, where that is known.
-    pub(super) waiting: Option<Vec<(JobId, u64)>>,
+    /// The running jobs' messages, where their number is known.
+    pub(super) waiting: Option<Vec<JobMessages>>,
     /// Jobs whose totals do not add up, and by how much.
     pub(super) unbalanced: Vec<(JobId, i64)>,
+}
+
+/// How many messages wait for a job.
+#[derive(Debug)]
+pub(super) struct JobMessages {
+    pub(super) job: JobId,
+    /// In its own queues.
+    pub(super) own: u64,
+    /// In the queues of all jobs: some may be its own.
+    pub(super) common: u64,
 }
 
 /// Brings the ledger's metrics up to date.
@@ -152,7 +162,7 @@ async fn show_queues(
     broker: &dyn Broker,
     metrics: &Metrics,
     running: Vec<JobId>,
-) -> Result<Vec<(JobId, u64)>> {
+) -> Result<Vec<JobMessages>> {
     let mut depths = BTreeMap::from([("copy", 0), ("again", 0), ("wait", 0)]);
     for (name, queue) in [
         ("list", Queue::List),
@@ -171,7 +181,11 @@ async fn show_queues(
         *depths.entry("copy").or_default() += copy;
         *depths.entry("again").or_default() += again;
         *depths.entry("wait").or_default() += wait;
-        waiting.push((job, common + copy + again + wait));
+        waiting.push(JobMessages {
+            job,
+            own: copy + again + wait,
+            common,
+        });
     }
     for (name, ready) in depths {
         metrics

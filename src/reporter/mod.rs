@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::failure::Result;
 use crate::job::{JobId, JobSpec};
 use crate::metrics::Metrics;
+use gauges::JobMessages;
 use intake::Intake;
 use stall::{Seen, Stalls};
 
@@ -180,14 +181,17 @@ impl Reporter {
         let Some(waiting) = glance.waiting else {
             return Ok(());
         };
-        let counts = waiting.iter().cloned().collect();
+        let counts = waiting
+            .iter()
+            .map(|one| (one.job.clone(), one.own))
+            .collect();
         self.ledger
             .with(move |ledger| ledger.note_waiting(counts))
             .await?;
-        let running: Vec<_> = waiting.iter().map(|(job, _)| job.clone()).collect();
+        let running: Vec<_> = waiting.iter().map(|one| one.job.clone()).collect();
         told.stalls.keep(&running);
-        for (job, waiting) in waiting {
-            if let Some(seen) = self.seen(&job, waiting).await?
+        for JobMessages { job, own, common } in waiting {
+            if let Some(seen) = self.seen(&job, own + common).await?
                 && told.stalls.look(&job, seen, now_ms)
             {
                 tracing::warn!(

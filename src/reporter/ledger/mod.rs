@@ -92,14 +92,15 @@ impl Ledger {
         })
     }
 
-    /// Notes how many messages of each running job wait at the broker.
+    /// Notes how many messages wait in each running job's own queues.
     pub fn note_waiting(&mut self, waiting: HashMap<JobId, u64>) {
         self.waiting = waiting;
     }
 
-    /// How many messages of a job wait at the broker, as they were counted last.
-    pub fn waiting(&self, job: &JobId) -> u64 {
-        self.waiting.get(job).copied().unwrap_or_default()
+    /// How many messages wait in a job's own queues, as they were counted last; none where they
+    /// were not yet.
+    pub fn waiting(&self, job: &JobId) -> Option<u64> {
+        self.waiting.get(job).copied()
     }
 
     /// Jobs whose totals say another number of failed and skipped objects than there are rows of

@@ -67,27 +67,41 @@ pub(super) async fn repair(
 ) -> Response {
     let (job, now_ms) = (JobId::new(&id), clock.unix_ms());
     let forced = query.is_some_and(|query| query.split('&').any(|pair| pair == "force=true"));
-    let waiting = {
+    if !forced {
         let job = job.clone();
-        ledger.with(move |ledger| ledger.waiting(&job)).await
-    };
-    match waiting {
-        Ok(0) => {}
-        Ok(waiting) if !forced => {
-            let why = format!(
-                "{waiting} messages of the job wait at the broker, so that they were not lost: let \
-                 them be worked on; --force lists anew all the same"
-            );
-            return error(StatusCode::CONFLICT, &why);
+        let why = ledger.with(move |ledger| why_not_lost(ledger, &job)).await;
+        match why {
+            Ok(None) => {}
+            Ok(Some(why)) => return error(StatusCode::CONFLICT, &why),
+            Err(failure) => return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
         }
-        Ok(_) => {}
-        Err(failure) => return error(StatusCode::INTERNAL_SERVER_ERROR, &failure.message),
     }
     let work = move |ledger: &mut Ledger| {
         let repaired = ledger.repair(&job, now_ms);
         repaired.map(Option::unwrap_or_default)
     };
     answer(&ledger, (JobId::new(&id), now_ms), refuses_repair, work).await
+}
+
+/// Why a job's messages were not lost, or not surely; none where they were, or where it cannot be
+/// repaired for another reason.
+fn why_not_lost(ledger: &Ledger, job: &JobId) -> Option<String> {
+    let status = ledger.book().jobs.get(job)?.status;
+    if refuses_repair(status).is_some() {
+        return None;
+    }
+    match ledger.waiting(job) {
+        Some(0) => None,
+        Some(waiting) => Some(format!(
+            "{waiting} messages of the job wait at the broker, so that they were not lost: let them \
+             be worked on; --force lists anew all the same"
+        )),
+        None => Some(
+            "the job's messages at the broker have not been counted yet: try again in a minute; \
+             --force lists anew all the same"
+                .to_owned(),
+        ),
+    }
 }
 
 async fn answer<T: Serialize + Send + 'static>(

@@ -13,7 +13,7 @@ use serde_json::Value;
 use simcloud::{ACCOUNT, Action, Object, Op, OpKind};
 
 use super::fleet::{Fleet, SUBMIT, copying, gone, hold, lines};
-use crate::bad_input::run::Running;
+use crate::bad_input::run::{Ended, Running};
 use crate::gate::Gate;
 
 /// Beside the three that are there.
@@ -218,6 +218,25 @@ async fn a_fleets_job_is_retried_while_it_runs() {
     drop((copier, lister, reporter));
 }
 
+/// Runs a command of `jobs` until its error is as said: the reporter counts once a second.
+async fn answered(fleet: &Fleet, command: &str, is_so: impl Fn(&str) -> bool) -> Ended {
+    let answered = async {
+        loop {
+            let answer = fleet.jobs(command).await;
+            let error = match answer.code {
+                Some(0) => String::new(),
+                _ => answer.error().to_owned(),
+            };
+            if is_so(&error) {
+                return answer;
+            }
+            assert!(error.contains("--force"), "{answer:?}");
+        }
+    };
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, answered).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_whose_copy_queue_was_purged_is_repaired() {
     let (fleet, reporter) = Fleet::start().await;
@@ -227,11 +246,17 @@ async fn a_job_whose_copy_queue_was_purged_is_repaired() {
     let gate = hold(&cloud);
     let copier = copying(&fleet).await;
     let id = fleet.job().await["job_id"].as_str().unwrap().to_owned();
+    let repair = format!("repair {id}");
+    let refused = answered(&fleet, &repair, |error| {
+        error.contains("messages of the job wait")
+    })
+    .await;
+    assert!(refused.error().contains("--force"), "{refused:?}");
     fleet.node.control(&["purge_queue", &format!("copy.{id}")]);
     gate.open();
     let lister = fleet.role("lister");
 
-    let repaired = fleet.jobs(&format!("repair {id} --force")).await;
+    let repaired = answered(&fleet, &repair, str::is_empty).await;
 
     assert_eq!(repaired.code, Some(0), "{repaired:?}");
     let pages = repaired.summary()["put_back"]["pages"].as_u64().unwrap();

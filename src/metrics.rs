@@ -77,6 +77,8 @@ pub struct Metrics {
     pub in_flight_limit: IntGaugeVec,
     /// Buckets whose objects wait because all of them are denied.
     pub buckets_held: IntGauge,
+    /// Containers whose objects wait because all writes are denied.
+    pub containers_held: IntGauge,
     /// Pages listed, by result.
     pub pages: IntCounterVec,
     /// Objects this lister found.
@@ -152,6 +154,10 @@ impl Metrics {
                 "buckets_held",
                 "buckets whose objects wait because all are denied",
             )?,
+            containers_held: gauge(
+                "containers_held",
+                "containers whose objects wait because all writes are denied",
+            )?,
             in_flight_limit: limit,
             pages: counters("pages_total", "pages listed", &["result"])?,
             listed_objects: listed,
@@ -191,6 +197,7 @@ impl Metrics {
             shown.push(Box::new(self.in_flight_objects.clone()));
             shown.push(Box::new(self.in_flight_limit.clone()));
             shown.push(Box::new(self.buckets_held.clone()));
+            shown.push(Box::new(self.containers_held.clone()));
         }
         if matches!(role, Role::Lister | Role::Copy) {
             shown.push(Box::new(self.pages.clone()));

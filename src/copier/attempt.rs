@@ -57,31 +57,23 @@ pub(super) async fn handle(
     let begun = Instant::now();
     let copied = transfer::copy(shared, spec, root, &task, lane).await;
     working.dec();
+    if let Ok(Attempt::Ended(Ending::Copied { .. }) | Attempt::Paused(_)) = copied {
+        shared.holds.arrived(&root.bucket);
+        shared.held_containers.arrived(&container);
+    }
     match copied {
-        Ok(Attempt::Ended(ending)) => {
-            if let Ending::Copied { .. } = ending {
-                shared.holds.arrived(&root.bucket);
-                shared.held_containers.arrived(&container);
-            }
-            finish(shared, delivery, task, ending).await
-        }
+        Ok(Attempt::Ended(ending)) => finish(shared, delivery, task, ending).await,
         Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
         Ok(Attempt::Unproven(Unproven { etag, failure })) => {
             let task = with_unproven(task, etag);
             failed(shared, (spec, Some(root)), delivery, task, failure).await
         }
-        Err(failure) if is_one_jobs(shared, &failure) => {
-            match shared.held_containers.denied(&container, begun, &failure) {
-                Some(wait) => put_back(delivery, wait).await,
-                None => {
-                    let failure = Failure::retry(failure.reason, failure.message);
-                    failed(shared, (spec, Some(root)), delivery, task, failure).await
-                }
-            }
-        }
-        Err(failure) => match denied(shared, root, begun, &failure) {
+        Err(failure) => match denied(shared, (root, &container), begun, &failure) {
             Some(wait) => put_back(delivery, wait).await,
-            None => failed(shared, (spec, Some(root)), delivery, task, failure).await,
+            None => {
+                let failure = of_one_job(shared, failure);
+                failed(shared, (spec, Some(root)), delivery, task, failure).await
+            }
         },
     }
 }
@@ -94,14 +86,14 @@ fn with_unproven(task: CopyTask, etag: String) -> CopyTask {
 
 /// How long an object waits whose bucket or container is held.
 fn held(shared: &Shared, bucket: &str, container: &str) -> Option<Duration> {
-    let holds = [
-        shared.holds.admit(bucket),
-        shared.held_containers.admit(container),
-    ];
-    holds.into_iter().find_map(|admission| match admission {
+    if let Admission::Wait(wait) = shared.holds.admit(bucket) {
+        return Some(wait);
+    }
+    // Asked only now: it gives one object its try.
+    match shared.held_containers.admit(container) {
         Admission::Wait(wait) => Some(wait),
         Admission::Go => None,
-    })
+    }
 }
 
 /// Is it a refusal that stops this process where it works on one job, and concerns this one alone
@@ -115,17 +107,37 @@ fn is_one_jobs(shared: &Shared, failure: &Failure) -> bool {
         )
 }
 
+/// A refusal as it is where a process works on many jobs: what concerns one stops no other.
+fn of_one_job(shared: &Shared, failure: Failure) -> Failure {
+    match is_one_jobs(shared, &failure) {
+        true => Failure {
+            remedy: Remedy::Retry,
+            ..failure
+        },
+        false => failure,
+    }
+}
+
 /// Puts a task back as it is; this was no attempt.
 async fn put_back(delivery: Delivery, wait: Duration) -> Result<()> {
     let message = delivery.message.clone();
     settled(delivery.again(message, wait.min(MAX_WAIT)).await)
 }
 
-/// How long an object waits whose whole bucket is denied.
-fn denied(shared: &Shared, root: &Root, begun: Instant, failure: &Failure) -> Option<Duration> {
-    let about_the_source = failure.reason == Reason::SourceDenied;
+/// How long an object waits whose whole bucket, or container, is denied.
+fn denied(
+    shared: &Shared,
+    (root, container): (&Root, &str),
+    begun: Instant,
+    failure: &Failure,
+) -> Option<Duration> {
     let stops = failure.remedy == Remedy::Stop;
-    (about_the_source && !stops).then(|| shared.holds.denied(&root.bucket, begun, failure))?
+    match failure.reason {
+        _ if stops && !is_one_jobs(shared, failure) => None,
+        Reason::SourceDenied => shared.holds.denied(&root.bucket, begun, failure),
+        _ if stops => shared.held_containers.denied(container, begun, failure),
+        _ => None,
+    }
 }
 
 /// Puts a large object back with what is known of it now; others get their turn meanwhile.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
@@ -129,31 +130,27 @@ pub(super) struct Holds {
     /// What cannot be done with it: it cannot be `read` or `written`.
     done: &'static str,
     patience: Duration,
-    metrics: Metrics,
+    held: IntGauge,
     buckets: Arc<Mutex<HashMap<String, Bucket>>>,
 }
 
 impl Holds {
     /// Buckets are held for at most `patience`; zero: none is.
-    pub(super) fn new(patience: Duration, metrics: Metrics) -> Self {
-        Self::of(("bucket", "read"), patience, metrics)
+    pub(super) fn new(patience: Duration, metrics: &Metrics) -> Self {
+        Self::of(("bucket", "read"), patience, &metrics.buckets_held)
     }
 
     /// The same of containers, whose writes are denied.
-    pub(super) fn of_containers(patience: Duration, metrics: Metrics) -> Self {
-        Self::of(("container", "written"), patience, metrics)
+    pub(super) fn of_containers(patience: Duration, metrics: &Metrics) -> Self {
+        Self::of(("container", "written"), patience, &metrics.containers_held)
     }
 
-    fn of(
-        (what, done): (&'static str, &'static str),
-        patience: Duration,
-        metrics: Metrics,
-    ) -> Self {
+    fn of((what, done): (&'static str, &'static str), patience: Duration, held: &IntGauge) -> Self {
         Self {
             what,
             done,
             patience,
-            metrics,
+            held: held.clone(),
             buckets: Arc::default(),
         }
     }
@@ -193,7 +190,7 @@ impl Holds {
                     self.patience.as_secs() / 60,
                     self.done
                 );
-                self.metrics.buckets_held.inc();
+                self.held.inc();
                 return Some(wait);
             }
             Verdict::Fails => {}
@@ -203,7 +200,7 @@ impl Holds {
                 bucket,
                 "{what} {bucket} is not held any longer: it is denied still, its objects fail"
             );
-            self.metrics.buckets_held.dec();
+            self.held.dec();
         }
         None
     }
@@ -237,7 +234,7 @@ impl Holds {
         if was_held {
             let (what, done) = (self.what, self.done);
             tracing::warn!(bucket, "{what} {bucket} can be {done} again");
-            self.metrics.buckets_held.dec();
+            self.held.dec();
         }
     }
 
@@ -331,10 +328,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_object_that_arrives_ends_it() {
-        let holds = Holds::new(
-            PATIENCE,
-            Metrics::new(crate::metrics::Role::Copier).unwrap(),
-        );
+        let metrics = Metrics::new(crate::metrics::Role::Copier).unwrap();
+        let holds = Holds::new(PATIENCE, &metrics);
         let failure = Failure::give_up(crate::failure::Reason::SourceDenied, "denied");
         let begun = Instant::now();
         let denied = |bucket| holds.denied(bucket, Instant::now(), &failure);
@@ -344,10 +339,10 @@ mod tests {
         assert_eq!(denied("a"), None, "each bucket by itself");
         assert_eq!(denied("b"), Some(BETWEEN.0));
         assert!(matches!(holds.admit("b"), Admission::Wait(_)));
-        assert_eq!(holds.metrics.buckets_held.get(), 1);
+        assert_eq!(holds.held.get(), 1);
         holds.arrived("b");
         assert_eq!(holds.admit("b"), Admission::Go);
-        assert_eq!(holds.metrics.buckets_held.get(), 0);
+        assert_eq!(holds.held.get(), 0);
         let late = holds.denied("b", begun, &failure);
         assert_eq!(late, Some(Duration::ZERO), "begun while it was held");
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -356,10 +351,8 @@ mod tests {
 
     #[test]
     fn the_first_few_in_a_row_are_worth_a_warning() {
-        let holds = Holds::new(
-            PATIENCE,
-            Metrics::new(crate::metrics::Role::Copier).unwrap(),
-        );
+        let metrics = Metrics::new(crate::metrics::Role::Copier).unwrap();
+        let holds = Holds::new(PATIENCE, &metrics);
         let warned = |bucket| (0..IN_A_ROW).filter(|_| holds.warns(bucket)).count();
         assert_eq!(warned("a"), 5);
         assert_eq!(warned("b"), 5, "each bucket by itself");

@@ -118,8 +118,8 @@ impl Copier {
         let (outcomes, publishing) = Outcomes::start(self.broker.clone());
         let shared = Shared {
             limits: Limits::new(self.speed.concurrency, self.metrics.clone()),
-            holds: Holds::new(self.speed.hold, self.metrics.clone()),
-            held_containers: Holds::of_containers(self.speed.hold, self.metrics.clone()),
+            holds: Holds::new(self.speed.hold, &self.metrics),
+            held_containers: Holds::of_containers(self.speed.hold, &self.metrics),
             odd_etags: OddEtags::default(),
             refusals: Refusals::default(),
             planned: Arc::new(Semaphore::new(seat::PLANNED)),

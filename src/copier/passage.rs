@@ -104,17 +104,14 @@ impl Passage {
         format!("account {}", self.clients.destination.root())
     }
 
-    /// Are other requests answered that go where this object's are refused? Others of its bucket
-    /// that were answered of late tell; if there are none any more, one of them is asked.
+    /// Are other requests answered that go where this object's are refused? Of a source another key
+    /// of its folder is asked, as S3 throttles by prefix; an account's other answers tell.
     pub(super) async fn do_others_answer(&self, reason: Reason) -> bool {
-        let refusals = &self.shared.refusals;
         if reason == Reason::DestinationThrottled {
+            let refusals = &self.shared.refusals;
             let name = self.account_name();
             let asked = self.clients.destination.check_access(&self.blob.container);
             return refusals.has_answered_within(&name, LATELY) || asked.await.is_ok();
-        }
-        if refusals.has_answered_within(&self.source_name(), LATELY) {
-            return true;
         }
         let end = self.key.rfind('/').map_or(0, |at| at + 1);
         let folder = self.key.get(..end).unwrap_or_default();

@@ -93,8 +93,8 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
     };
     let shared = Shared {
         limits: Limits::new(most, metrics.clone()),
-        holds: Holds::new(Duration::ZERO, metrics.clone()),
-        held_containers: Holds::of_containers(HOLD, metrics),
+        holds: Holds::new(Duration::ZERO, &metrics),
+        held_containers: Holds::of_containers(HOLD, &metrics),
         odd_etags: OddEtags::default(),
         refusals: Refusals::default(),
         planned: Arc::new(Semaphore::new(seat::PLANNED)),

@@ -16,7 +16,7 @@ use super::object::SourceObject;
 use super::passage::Passage;
 use super::plan::{Block, Blocks, MIB, Plan};
 use super::proof;
-use crate::destination::client::{Conditions, deadline};
+use crate::destination::client::{Conditions, Stored, deadline};
 use crate::failure::{Failure, Reason, Result};
 use crate::http::is_private;
 use crate::job::{CopyOptions, JobSpec, Relay, SourceEndpoint};
@@ -164,13 +164,24 @@ async fn whole(
         })
         .await
         .map_err(contended)?;
-    match proof::same_crc64(Some(crc64), stored.crc64) {
-        Ok(_) => Ok(Progress::Done(Some(crc64))),
+    match same_content(source, &content, crc64, &stored) {
+        Ok(()) => Ok(Progress::Done(Some(crc64))),
         Err(failure) => Ok(Progress::Unproven(Unproven {
             etag: stored.etag,
             failure,
         })),
     }
+}
+
+/// Compares what Azure calculated of a blob with what was sent. An MD5 that is not known is
+/// calculated only where there is no CRC-64 to compare.
+fn same_content(source: &SourceObject, content: &[u8], crc64: u64, stored: &Stored) -> Result<()> {
+    let by_crc64 = proof::same_crc64(Some(crc64), stored.crc64)?;
+    let calculated = || (!by_crc64).then(|| Md5::digest(content).into());
+    if stored.content_md5.is_some() {
+        proof::same_md5(source.md5.or_else(calculated), stored.content_md5)?;
+    }
+    Ok(())
 }
 
 /// Reads and stages the blocks, several at a time, then commits them. Where an MD5 is all there is

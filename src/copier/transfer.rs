@@ -15,7 +15,7 @@ use super::target::{self, Target};
 use super::{Shared, blocks, relay, whole};
 use crate::destination::client::Conditions;
 use crate::destination::naming::Namespace;
-use crate::failure::{Failure, Reason, Result};
+use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{CopyOptions, JobSpec, Overwrite, Root};
 use crate::message::{CopyTask, Ending, Notes, Staged};
 use crate::skip::Skip;
@@ -81,27 +81,28 @@ pub(super) async fn copy(
         sent = progress.map(|progress| (progress, true));
     }
     if source.from_listing
-        && let Some(over) = is_another(&sent, &conditions)
+        && let Some((over, wrong)) = is_another(&sent, &conditions)
     {
-        let listed = source.md5;
-        source = match look(&passage, spec, task, (escaped, false)).await? {
-            Ok(source) => source,
-            Err(ending) => return Ok(Attempt::Ended(ending)),
-        };
-        if listed.is_some() && source.md5.is_none() {
-            passage.shared.odd_etags.note(&passage.bucket.name);
+        let terms = (escaped, relayed, &over);
+        match send_again(&mut passage, spec, task, &source, terms).await {
+            Ok(Ok((looked, again))) => (source, sent) = (looked, again),
+            Ok(Err(ending)) if wrong.is_none() => return Ok(Attempt::Ended(ending)),
+            Ok(Err(_)) => sent = sent_wrong(wrong, sent),
+            Err(failure) => sent = sent_wrong(wrong, Err(failure)),
         }
-        sent = send(&passage, spec, task, &source, (relayed, &over)).await;
     }
     end(&passage, spec, &source, (sent, relayed, escaped)).await
 }
+
+/// How far an object came that was sent, and whether its content came through this process.
+type Sent = Result<(Progress, bool)>;
 
 /// What an attempt came to that was sent so.
 async fn end(
     passage: &Passage,
     spec: &JobSpec,
     source: &SourceObject,
-    (sent, relayed, escaped): (Result<(Progress, bool)>, bool, bool),
+    (sent, relayed, escaped): (Sent, bool, bool),
 ) -> Result<Attempt> {
     let (crc64, relayed) = match sent {
         Ok((Progress::Done(crc64), relayed)) => (crc64, relayed),
@@ -136,7 +137,7 @@ async fn refused_since(
     passage: &Passage,
     spec: &JobSpec,
     task: &CopyTask,
-    sent: &Result<(Progress, bool)>,
+    sent: &Sent,
 ) -> Result<Option<Needed>> {
     let looks_again = spec.options.overwrite == Overwrite::True || task.unproven.is_some();
     match sent {
@@ -148,8 +149,8 @@ async fn refused_since(
 }
 
 /// Was what the listing told of the object not so, or not so any more? Then on what another write
-/// depends.
-fn is_another(sent: &Result<(Progress, bool)>, conditions: &Conditions) -> Option<Conditions> {
+/// depends, and the ETag of the blob that was made.
+fn is_another(sent: &Sent, conditions: &Conditions) -> Option<(Conditions, Option<String>)> {
     let other = |failure: &Failure| {
         matches!(
             failure.reason,
@@ -157,11 +158,42 @@ fn is_another(sent: &Result<(Progress, bool)>, conditions: &Conditions) -> Optio
         )
     };
     match sent {
-        Err(failure) if other(failure) => Some(conditions.clone()),
+        Err(failure) if other(failure) => Some((conditions.clone(), None)),
         Ok((Progress::Unproven(unproven), _)) if other(&unproven.failure) => {
-            Some(Conditions::only_over(&unproven.etag))
+            let etag = unproven.etag.clone();
+            Some((Conditions::only_over(&etag), Some(etag)))
         }
         _ => None,
+    }
+}
+
+/// Looks at the object, which is not what the listing told, and sends it; an ending where it cannot
+/// be read.
+async fn send_again(
+    passage: &mut Passage,
+    spec: &JobSpec,
+    task: &CopyTask,
+    listed: &SourceObject,
+    (escaped, relayed, over): (bool, bool, &Conditions),
+) -> Result<Result<(SourceObject, Sent), Ending>> {
+    let source = match look(passage, spec, task, (escaped, false)).await? {
+        Ok(source) => source,
+        Err(ending) => return Ok(Err(ending)),
+    };
+    if listed.md5.is_some() && source.md5.is_none() {
+        passage.shared.odd_etags.note(&passage.bucket.name);
+    }
+    let sent = send(passage, spec, task, &source, (relayed, over)).await?;
+    Ok(Ok((source, Ok(sent))))
+}
+
+/// What was sent, where the blob of this ETag is known to be wrong and is still there.
+fn sent_wrong(wrong: Option<String>, sent: Sent) -> Sent {
+    match (wrong, sent) {
+        (Some(etag), Err(failure)) if failure.remedy != Remedy::Stop => {
+            Ok((Progress::Unproven(Unproven { etag, failure }), false))
+        }
+        (_, sent) => sent,
     }
 }
 
@@ -297,7 +329,7 @@ async fn send(
     task: &CopyTask,
     source: &SourceObject,
     (relayed, conditions): (bool, &Conditions),
-) -> Result<(Progress, bool)> {
+) -> Sent {
     if relayed {
         let progress = relay::copy(passage, source, &spec.options, conditions).await?;
         return Ok((progress, true));

@@ -46,8 +46,15 @@ pub(super) async fn copy(
                 && is_decoded_on_the_way(source)
                 && spec.options.relay != Relay::Never =>
         {
-            let over = Conditions::only_over(wrong.etag);
-            relayed(passage, source, spec, &over, &wrong.failure).await
+            let etag = wrong.etag;
+            let over = Conditions::only_over(&etag);
+            match relayed(passage, source, spec, &over, &wrong.failure).await {
+                // The wrong blob is still there.
+                Err(failure) if failure.remedy != Remedy::Stop => {
+                    Ok((Progress::Unproven(Unproven { etag, failure }), false))
+                }
+                other => other,
+            }
         }
         proved => Ok(proved),
     }

@@ -2,6 +2,7 @@
 //! waits for the last of the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -14,10 +15,16 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 use crate::process::DRAIN;
 
+/// How often a job's account is signed in to again.
+const SIGN_IN_AGAIN: Duration = Duration::from_secs(60);
+
 /// Works on a job until it ends or the copier stops; objects begun are finished, and their
 /// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
     let (broker, most) = (&shared.copier.broker, shared.copier.speed.concurrency);
+    if !wait_for_credential(&shared, &spec, &stop).await {
+        return Ok(());
+    }
     tokio::select! {
         // Not beyond the job's end: who ended it has removed its queues.
         () = stop.cancelled() => return Ok(()),
@@ -65,6 +72,30 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     shared.unsettled.close();
     shared.unsettled.wait().await;
     result
+}
+
+/// Leaves a job to others while this process has no credential for its account: what it took it
+/// would only put back. `false` where the job has ended meanwhile.
+async fn wait_for_credential(shared: &Shared, spec: &JobSpec, stop: &CancellationToken) -> bool {
+    let mut told = false;
+    while shared.copier.many_jobs
+        && let Err(failure) = shared.copier.clients.of(spec)
+    {
+        if !told {
+            tracing::warn!(
+                job.id = %spec.id,
+                account = spec.account,
+                %failure,
+                "the job is left to other copiers: this one cannot sign in to its account"
+            );
+            told = true;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(SIGN_IN_AGAIN) => {}
+        }
+    }
+    true
 }
 
 /// The next of the two, of either where both have one. Safe to cancel.

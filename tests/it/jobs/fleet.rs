@@ -75,6 +75,14 @@ impl Fleet {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
+    /// A job by its id.
+    pub(super) async fn job_named(&self, id: &str) -> Value {
+        let (status, body) = self.get(&format!("/api/jobs/{id}")).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// The newest job.
     pub(super) async fn job(&self) -> Value {
         let (_, body) = self.get("/api/jobs").await;
         body["jobs"][0].clone()

@@ -4,6 +4,7 @@ mod azcopy;
 mod cancel;
 mod fleet;
 mod fleet_again;
+mod fleet_refused;
 mod here;
 mod log;
 mod repair;

@@ -1,0 +1,124 @@
+//! A job that its destination refuses stops no other of its fleet, over a real RabbitMQ.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use simcloud::{ACCOUNT, Action, Content, Object, OpKind};
+
+use super::fleet::{Fleet, SUBMIT};
+
+const REFUSED: u64 = 400;
+const OTHERS: u64 = 600;
+/// Refusals that hold a container, and a few more.
+const MANY: u64 = 130;
+
+/// Waits until a job is so, as the reporter tells it.
+async fn until(fleet: &Fleet, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let come = async {
+        loop {
+            let job = fleet.job_named(id).await;
+            if is_so(&job) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let come = tokio::time::timeout(Duration::from_secs(120), come).await;
+    match come {
+        Ok(job) => job,
+        Err(_) => panic!("it does not come: {}", fleet.job_named(id).await),
+    }
+}
+
+/// Submits a job and lists it; gives its id.
+async fn submitted(fleet: &Fleet, line: &str) -> String {
+    let submitted = fleet.run(line).await;
+    assert_eq!(submitted.code, Some(0), "{submitted:?}");
+    let mut words = submitted.stderr.split("job.id=").skip(1);
+    let id = words.next().unwrap().split_whitespace().next().unwrap();
+    id.to_owned()
+}
+
+fn assert_arrived(fleet: &Fleet, container: &str, objects: u64) {
+    let blobs = fleet.world.cloud.blobs(ACCOUNT).into_iter();
+    let mut arrived = 0;
+    for (_, blob) in blobs.filter(|(name, _)| name == container) {
+        if let Some(number) = blob.name.strip_prefix('n') {
+            let content = Content::Generated {
+                seed: number.parse().unwrap(),
+                length: 300,
+            };
+            assert!(blob.equals(&content), "{container}/{}", blob.name);
+            arrived += 1;
+        }
+    }
+    assert_eq!(arrived, objects, "{container}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
+    let (fleet, reporter) = Fleet::start().await;
+    let cloud = fleet.world.cloud.clone();
+    cloud.add_bucket("films", "eu-west-1");
+    for (bucket, objects) in [("photos", REFUSED), ("films", OTHERS)] {
+        let objects = (0..objects).map(|n| (format!("n{n}"), Object::generated(n, 300)));
+        cloud.put_objects(bucket, objects);
+    }
+    let (refusing, refused) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let (refuses, count) = (refusing.clone(), refused.clone());
+    cloud.on_request(move |op| {
+        let here = op.kind == OpKind::PutBlobFromUrl && op.place.ends_with("/cont");
+        if here && refuses.load(Ordering::SeqCst) {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Action::Fail {
+                status: 403,
+                code: "AuthorizationPermissionMismatch",
+            };
+        }
+        Action::Pass
+    });
+    let first = submitted(&fleet, SUBMIT).await;
+    let first = first.as_str();
+    let copiers = [fleet.role("copier"), fleet.role("copier")];
+    while refused.load(Ordering::SeqCst) < 2 * MANY {
+        assert!(!copiers.iter().any(|copier| copier.has_ended()));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let line = "lister s3://films {blob}/films --recursive --output-type json";
+
+    let second = submitted(&fleet, line).await;
+    let second = second.as_str();
+    until(&fleet, second, |job| {
+        job["objects_copied"].as_u64() > Some(100)
+    })
+    .await;
+    copiers[0].kill();
+    let other = until(&fleet, second, |job| job["status"] != "Running").await;
+
+    assert_eq!(other["status"], "Completed", "{other}");
+    assert_eq!(other["objects_copied"], OTHERS);
+    assert_arrived(&fleet, "films", OTHERS);
+    let held = fleet.job_named(first).await;
+    assert_eq!(held["status"], "Running", "{held}");
+    assert_eq!(held["objects_failed"], 0, "{held}");
+    let repair = fleet.jobs(&format!("repair {first}")).await;
+    assert!(
+        repair.error().contains("messages of the job wait"),
+        "what waits was not lost: {repair:?}"
+    );
+    refusing.store(false, Ordering::SeqCst);
+    let last = until(&fleet, first, |job| job["status"] != "Running").await;
+    assert_eq!(last["status"], "Completed", "{last}");
+    assert_eq!(last["objects_copied"], REFUSED + 3, "{last}");
+    assert_arrived(&fleet, "cont", REFUSED);
+    let [_, copier] = copiers;
+    copier.terminate();
+    let ended = fleet.world.ended("copier", copier).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for said in ["container", "is held: 100 objects", "can be written again"] {
+        assert!(ended.stderr.contains(said), "{said}: {ended:?}");
+    }
+    drop(reporter);
+}

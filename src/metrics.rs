@@ -150,14 +150,8 @@ impl Metrics {
             )?,
             request_seconds: request_seconds()?,
             in_flight_objects: in_flight,
-            buckets_held: gauge(
-                "buckets_held",
-                "buckets whose objects wait because all are denied",
-            )?,
-            containers_held: gauge(
-                "containers_held",
-                "containers whose objects wait because all writes are denied",
-            )?,
+            buckets_held: held("buckets")?,
+            containers_held: held("containers")?,
             in_flight_limit: limit,
             pages: counters("pages_total", "pages listed", &["result"])?,
             listed_objects: listed,
@@ -293,6 +287,12 @@ fn request_seconds() -> prometheus::Result<HistogramVec> {
 
 fn counter(name: &str, help: &str) -> prometheus::Result<IntCounter> {
     IntCounter::new(format!("blobfleet_{name}"), help)
+}
+
+/// `buckets_held`, `containers_held`.
+fn held(what: &str) -> prometheus::Result<IntGauge> {
+    let help = format!("{what} whose objects wait because all of them are denied");
+    gauge(&format!("{what}_held"), &help)
 }
 
 fn gauge(name: &str, help: &str) -> prometheus::Result<IntGauge> {

@@ -79,6 +79,8 @@ pub struct Metrics {
     pub buckets_held: IntGauge,
     /// Containers whose objects wait because all writes are denied.
     pub containers_held: IntGauge,
+    /// 1 while the fleet's broker can be reached.
+    pub broker_connected: IntGauge,
     /// Pages listed, by result.
     pub pages: IntCounterVec,
     /// Objects this lister found.
@@ -110,6 +112,8 @@ impl Metrics {
         let metrics = Self::unregistered().map_err(|error| broken(&error))?;
         metrics.register(role).map_err(|error| broken(&error))?;
         metrics.initialise();
+        // A queue in the same process is always there.
+        metrics.broker_connected.set(i64::from(role == Role::Copy));
         Ok(metrics)
     }
 
@@ -122,6 +126,7 @@ impl Metrics {
             &["side"],
         )?;
         let listed = counter("listed_objects_total", "objects this lister found")?;
+        let broker_connected = gauge("broker_connected", "1 while the broker can be reached")?;
         let relayed_bytes = counter("relayed_bytes_total", "bytes that came through this copier")?;
         Ok(Self {
             relayed_bytes,
@@ -150,6 +155,7 @@ impl Metrics {
             )?,
             request_seconds: request_seconds()?,
             in_flight_objects: in_flight,
+            broker_connected,
             buckets_held: held("buckets")?,
             containers_held: held("containers")?,
             in_flight_limit: limit,
@@ -192,6 +198,9 @@ impl Metrics {
             shown.push(Box::new(self.in_flight_limit.clone()));
             shown.push(Box::new(self.buckets_held.clone()));
             shown.push(Box::new(self.containers_held.clone()));
+        }
+        if role != Role::Copy {
+            shown.push(Box::new(self.broker_connected.clone()));
         }
         if matches!(role, Role::Lister | Role::Copy) {
             shown.push(Box::new(self.pages.clone()));

@@ -1,4 +1,5 @@
-//! The small HTTP server every role may have: `/metrics`, `/healthz`, and what the role adds.
+//! The small HTTP server every role may have: `/metrics`, `/healthz` (it lives), `/readyz` (it
+//! reaches its broker), and what the role adds.
 
 use std::net::SocketAddr;
 
@@ -37,9 +38,10 @@ pub async fn start(
     let router = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(show_readiness))
         .with_state(metrics)
         .merge(more);
-    tracing::info!(%bound, "serving /metrics and /healthz");
+    tracing::info!(%bound, "serving /metrics, /healthz and /readyz");
     tokio::spawn(async move {
         let stopped = async move { shutdown.cancelled().await };
         if let Err(error) = axum::serve(listener, router)
@@ -50,6 +52,16 @@ pub async fn start(
         }
     });
     Ok(bound)
+}
+
+async fn show_readiness(State(metrics): State<Metrics>) -> (StatusCode, &'static str) {
+    match metrics.broker_connected.get() {
+        1 => (StatusCode::OK, "ready\n"),
+        _ => {
+            let why = "the broker cannot be reached; nothing is lost, it is tried again\n";
+            (StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+    }
 }
 
 async fn show_metrics(State(metrics): State<Metrics>) -> Response {

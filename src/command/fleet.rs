@@ -38,9 +38,11 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Connects, reads the job log and goes on following it.
     pub(super) async fn join(args: &BrokerArgs, role: Role) -> Result<Self> {
+        let metrics = Metrics::new(role)?;
         let options = AmqpOptions {
             wait: Duration::from_secs(args.broker_wait),
             name: format!("blobfleet {}", role.as_str()),
+            connected: Some(metrics.broker_connected.clone()),
             ..AmqpOptions::default()
         };
         let broker: Arc<dyn Broker> =
@@ -50,7 +52,7 @@ impl Fleet {
         Ok(Self {
             broker,
             board,
-            metrics: Metrics::new(role)?,
+            metrics,
             following,
             stop_following,
         })

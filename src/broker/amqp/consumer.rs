@@ -67,7 +67,7 @@ pub(super) async fn reopen(
     loop {
         match open(&core.consuming, &queue, window, arguments.clone()).await {
             Err(failure) if failure.remedy == Remedy::Retry => {
-                tracing::warn!(%failure, queue, "consumer lost its channel, trying again");
+                tracing::debug!(%failure, queue, "consumer lost its channel, trying again");
                 sleep(pauses.next()).await;
             }
             other => return other,

@@ -3,6 +3,7 @@
 //! lapin's own recovery stays off: it replays what it remembers of a channel, while we know what a
 //! publisher or a consumer needs and can say which deliveries died with the old channel.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::address::Address;
+use super::contact::Contact;
 use super::trouble::{answer, failure, silence};
 use crate::failure::{Failure, Reason, Remedy, Result};
 
@@ -40,16 +42,18 @@ impl Pauses {
 pub(super) struct Link {
     pub(super) address: Address,
     name: String,
+    contact: Arc<Contact>,
     connection: Mutex<Option<Connection>>,
     /// By us, on purpose: from then on nothing is connected anew.
     closed: AtomicBool,
 }
 
 impl Link {
-    pub(super) fn new(address: Address, name: String) -> Self {
+    pub(super) fn new(address: Address, name: String, contact: Arc<Contact>) -> Self {
         Self {
             address,
             name,
+            contact,
             connection: Mutex::new(None),
             closed: AtomicBool::new(false),
         }
@@ -57,6 +61,15 @@ impl Link {
 
     /// Opens a channel, connecting first where there is no connection. One attempt.
     pub(super) async fn channel(&self) -> Result<Channel> {
+        let opened = self.open_channel().await;
+        match &opened {
+            Ok(_) => self.contact.note_connected(&self.address),
+            Err(failure) => self.contact.note_failure(failure),
+        }
+        opened
+    }
+
+    async fn open_channel(&self) -> Result<Channel> {
         let mut connection = self.connection.lock().await;
         if self.closed.load(Ordering::Relaxed) {
             let text = format!("the connection to {} is closed", self.address);

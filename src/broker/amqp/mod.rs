@@ -1,6 +1,7 @@
 //! The broker of a fleet: RabbitMQ 3.10 or later, over AMQP 0-9-1.
 //!
-//! - `address` the URL, `link` a connection that is made anew, `trouble` what errors mean;
+//! - `address` the URL, `link` a connection that is made anew, `contact` whether there is one,
+//!   `trouble` what errors mean;
 //! - `topology` the queues, `envelope` how a message travels;
 //! - `publisher` confirmed batches, `consumer` windows, `log` the job log.
 //!
@@ -9,6 +10,7 @@
 
 mod address;
 mod consumer;
+mod contact;
 mod envelope;
 mod link;
 mod log;
@@ -21,12 +23,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus::IntGauge;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::address::Address;
 use self::consumer::{AmqpConsumer, peek};
+use self::contact::Contact;
 use self::envelope::{Outgoing, envelope, parked};
 use self::link::{Link, Pauses};
 use self::log::AmqpLogReader;
@@ -68,6 +72,8 @@ pub struct AmqpOptions {
     pub sweep: Duration,
     /// Put before every queue name, so that several fleets can share a vhost.
     pub prefix: String,
+    /// Set to 1 while the broker can be reached, and to 0 while it cannot.
+    pub connected: Option<IntGauge>,
 }
 
 impl Default for AmqpOptions {
@@ -80,6 +86,7 @@ impl Default for AmqpOptions {
             settle: Duration::from_millis(3500),
             sweep: Duration::from_secs(60),
             prefix: String::new(),
+            connected: None,
         }
     }
 }
@@ -111,8 +118,11 @@ impl AmqpBroker {
     /// for longer than [`AmqpOptions::wait`]; a queue exists with other arguments.
     pub async fn connect(url: &str, options: AmqpOptions) -> Result<Arc<Self>> {
         let address = Address::parse(url, options.deadline)?;
-        let link =
-            |purpose: &str| Link::new(address.clone(), format!("{} ({purpose})", options.name));
+        let contact = Arc::new(Contact::new(options.connected.clone()));
+        let link = |purpose: &str| {
+            let name = format!("{} ({purpose})", options.name);
+            Link::new(address.clone(), name, contact.clone())
+        };
         let core = Core {
             publisher: Publisher::new(link("publish")),
             consuming: link("consume"),

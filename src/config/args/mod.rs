@@ -103,7 +103,7 @@ pub struct CopyCommand {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub job_log: JobLogArgs,
-    /// Address to serve /metrics and /healthz on.
+    /// Address to serve /metrics, /healthz and /readyz on.
     #[arg(long, value_name = "ADDR", help_heading = "Output")]
     pub listen: Option<SocketAddr>,
 }

@@ -101,7 +101,7 @@ pub struct BrokerArgs {
     /// Seconds to wait at start for a broker that is not up yet.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub broker_wait: u64,
-    /// Address to serve /metrics and /healthz on.
+    /// Address to serve /metrics, /healthz and /readyz on.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 }

@@ -173,7 +173,7 @@ fn it_says_at_the_top_what_needs_an_operator() {
     for title in [
         "Alerts",
         "Jobs standing still",
-        "Buckets held",
+        "Buckets and containers held",
         "Credentials end in",
         "Not accounted for",
         "Parked",

@@ -67,12 +67,26 @@ impl Fleet {
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.ask(path).await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    async fn ask(&self, path: &str) -> (u16, String) {
         let http = client(&Roots::Only(Vec::new()), Duration::from_secs(30)).unwrap();
         let answer = http.get(format!("{}{path}", self.reporter)).send().await;
         let answer = answer.unwrap();
         let status = answer.status().as_u16();
-        let body = answer.bytes().await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
+        (status, answer.text().await.unwrap())
+    }
+
+    /// What the reporter says at a path.
+    pub(super) async fn text(&self, path: &str) -> String {
+        self.ask(path).await.1
+    }
+
+    /// The status of the reporter's `/readyz`.
+    pub(super) async fn ready(&self) -> u16 {
+        self.ask("/readyz").await.0
     }
 
     /// A job by its id.

@@ -1,4 +1,5 @@
-//! A job that its destination refuses stops no other of its fleet, over a real RabbitMQ.
+//! A destination that refuses, a broker that is away: a fleet says so and goes on, over a real
+//! RabbitMQ.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -121,4 +122,57 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
         assert!(ended.stderr.contains(said), "{said}: {ended:?}");
     }
     drop(reporter);
+}
+
+/// A broker that is away is told of once, and once when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_is_told_of_once() {
+    let (mut fleet, reporter) = Fleet::start().await;
+    let id = submitted(&fleet, SUBMIT).await;
+    let copier = fleet.role("copier");
+    let is_copied = |job: &Value| job["status"] == "Completed";
+    until(&fleet, &id, is_copied).await;
+    assert_eq!(fleet.ready().await, 200);
+
+    fleet.node.kill();
+
+    until_ready(&fleet, 503).await;
+    let metrics = fleet.text("/metrics").await;
+    assert!(
+        metrics.contains("blobfleet_broker_connected 0"),
+        "{metrics}"
+    );
+    assert_eq!(fleet.text("/healthz").await, "ok\n");
+    fleet.node.run();
+    fleet.node.wait_until_up();
+    until_ready(&fleet, 200).await;
+    let metrics = fleet.text("/metrics").await;
+    assert!(
+        metrics.contains("blobfleet_broker_connected 1"),
+        "{metrics}"
+    );
+    // Whoever works on is one that came back.
+    let again = submitted(&fleet, &format!("{SUBMIT} --new")).await;
+    until(&fleet, &again, is_copied).await;
+    for (line, role) in [("copier", copier), ("reporter", reporter)] {
+        role.terminate();
+        let ended = fleet.world.ended(line, role).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        for said in ["nothing is lost, what is in hand waits", "is back after"] {
+            let times = ended.stderr.matches(said).count();
+            assert_eq!(times, 1, "{line}: {said}: {ended:?}");
+        }
+        let warnings = ended.stderr.matches(" WARN ").count();
+        assert_eq!(warnings, 3, "and that it is stopping: {ended:?}");
+    }
+}
+
+async fn until_ready(fleet: &Fleet, status: u16) {
+    let ready = async {
+        while fleet.ready().await != status {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
+    ready.unwrap_or_else(|_| panic!("/readyz never answers {status}"));
 }

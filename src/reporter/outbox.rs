@@ -4,7 +4,7 @@ use super::ledger::{Ledger, Outgoing, Parcel};
 use super::{LedgerHandle, parked};
 use crate::board;
 use crate::broker::{Broker, Queue};
-use crate::failure::{Remedy, Result};
+use crate::failure::{Reason, Remedy, Result};
 use crate::job::{JobEnd, JobId};
 use crate::message::JobEvent;
 
@@ -18,7 +18,12 @@ pub(super) async fn flush(broker: &dyn Broker, ledger: &LedgerHandle) -> Result<
         match send(broker, ledger, parcels).await {
             Ok(seqs) => ledger.with(move |ledger| ledger.sent(&seqs)).await??,
             Err(failure) if failure.remedy == Remedy::Retry => {
-                tracing::warn!(%failure, "list work could not be sent; it will be sent again");
+                // The connection itself says that the broker is away, once.
+                if failure.reason == Reason::BrokerUnavailable {
+                    tracing::debug!(%failure, "list work will be sent again");
+                } else {
+                    tracing::warn!(%failure, "list work could not be sent; it will be sent again");
+                }
                 return Ok(());
             }
             Err(failure) => return Err(failure),
@@ -95,7 +100,6 @@ async fn announce(broker: &dyn Broker, ledger: &LedgerHandle, end: JobEnd) -> Re
 mod tests {
     use super::*;
     use crate::broker::embedded::EmbeddedBroker;
-    use crate::failure::Reason;
     use crate::job::{JobSpec, JobStatus};
     use crate::message::{Decided, Ending, Envelope, Headers, Page, Report};
 

@@ -161,8 +161,15 @@ impl World {
 
     /// Waits for a program's end and checks what must hold for every one.
     pub(crate) async fn ended(&self, line: &str, mut running: Running) -> Ended {
-        let output = tokio::time::timeout(HANG, &mut running.output).await;
-        let (output, took) = output.unwrap_or_else(|_| panic!("{line}: hangs")).unwrap();
+        let output = match tokio::time::timeout(HANG, &mut running.output).await {
+            Ok(output) => output,
+            Err(_) => {
+                running.terminate();
+                let output = tokio::time::timeout(HANG, &mut running.output).await;
+                panic!("{line}: hangs, and when it was told to end: {output:?}");
+            }
+        };
+        let (output, took) = output.unwrap();
         let ended = Ended {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

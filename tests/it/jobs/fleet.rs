@@ -72,9 +72,7 @@ impl Fleet {
     }
 
     async fn ask(&self, path: &str) -> (u16, String) {
-        let http = client(&Roots::Only(Vec::new()), Duration::from_secs(30)).unwrap();
-        let answer = http.get(format!("{}{path}", self.reporter)).send().await;
-        let answer = answer.unwrap();
+        let answer = self.send(path).await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.text().await.unwrap())
     }
@@ -84,9 +82,15 @@ impl Fleet {
         self.ask(path).await.1
     }
 
-    /// The status of the reporter's `/readyz`.
-    pub(super) async fn ready(&self) -> u16 {
-        self.ask("/readyz").await.0
+    async fn send(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        let http = client(&Roots::Only(Vec::new()), Duration::from_secs(30)).unwrap();
+        http.get(format!("{}{path}", self.reporter)).send().await
+    }
+
+    /// The status of the reporter's `/readyz`; none where nobody answers.
+    pub(super) async fn ready(&self) -> Option<u16> {
+        let answer = self.send("/readyz").await.ok()?;
+        Some(answer.status().as_u16())
     }
 
     /// A job by its id.

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use simcloud::{ACCOUNT, Action, Content, Object, OpKind};
 
 use super::fleet::{Fleet, SUBMIT};
+use crate::bad_input::run::Running;
 
 const REFUSED: u64 = 400;
 const OTHERS: u64 = 600;
@@ -132,11 +133,11 @@ async fn a_broker_that_is_away_is_told_of_once() {
     let copier = fleet.role("copier");
     let is_copied = |job: &Value| job["status"] == "Completed";
     until(&fleet, &id, is_copied).await;
-    assert_eq!(fleet.ready().await, 200);
+    assert_eq!(fleet.ready().await, Some(200));
 
     fleet.node.kill();
 
-    until_ready(&fleet, 503).await;
+    let reporter = until_ready(&fleet, reporter, 503).await;
     let metrics = fleet.text("/metrics").await;
     assert!(
         metrics.contains("blobfleet_broker_connected 0"),
@@ -145,7 +146,7 @@ async fn a_broker_that_is_away_is_told_of_once() {
     assert_eq!(fleet.text("/healthz").await, "ok\n");
     fleet.node.run();
     fleet.node.wait_until_up();
-    until_ready(&fleet, 200).await;
+    let reporter = until_ready(&fleet, reporter, 200).await;
     let metrics = fleet.text("/metrics").await;
     assert!(
         metrics.contains("blobfleet_broker_connected 1"),
@@ -167,12 +168,16 @@ async fn a_broker_that_is_away_is_told_of_once() {
     }
 }
 
-async fn until_ready(fleet: &Fleet, status: u16) {
-    let ready = async {
-        while fleet.ready().await != status {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+async fn until_ready(fleet: &Fleet, reporter: Running, status: u16) -> Running {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if reporter.has_ended() {
+            panic!("{:?}", fleet.world.ended("reporter", reporter).await);
         }
-    };
-    let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
-    ready.unwrap_or_else(|_| panic!("/readyz never answers {status}"));
+        if fleet.ready().await == Some(status) {
+            return reporter;
+        }
+        assert!(Instant::now() < end, "/readyz never answers {status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

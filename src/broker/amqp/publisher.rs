@@ -217,7 +217,11 @@ async fn send(channel: Channel, queue: String, message: Outgoing) -> Sent {
 }
 
 fn full(queue: &str) -> Failure {
-    let text = format!("queue {queue} is full: wait until it has drained");
+    // RabbitMQ gives no reason with a negative acknowledgement.
+    let text = format!(
+        "RabbitMQ takes no message for queue {queue}: it is full and drains, or it has failed (look \
+         into RabbitMQ's log and restart that node)"
+    );
     Failure::retry(Reason::QueueFull, text)
 }
 

@@ -44,6 +44,11 @@ pub(super) fn failure(address: &Address, doing: &str, error: &lapin::Error) -> F
             "{address} refuses {doing} ({text}): check user, password and permissions of {}",
             address.user()
         )),
+        // RabbitMQ accepts connections before its vhosts have started: "vhost '/' is down".
+        Some((NOT_ALLOWED, text)) if text.contains("is down") => Failure::retry(
+            Reason::BrokerUnavailable,
+            format!("{address} is not ready ({doing}): {text}"),
+        ),
         Some((NOT_ALLOWED, text)) => rejected(format!(
             "{address} refuses {doing} ({text}): {}",
             vhost_remedy(address.vhost())
@@ -106,4 +111,30 @@ fn reply(error: &lapin::Error) -> Option<(u16, &str)> {
 
 fn is_certificate(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError};
+
+    use super::*;
+    use crate::failure::Remedy;
+
+    fn said(text: &str) -> Failure {
+        let address = Address::parse("amqp://localhost", Duration::from_secs(1)).unwrap();
+        let kind = AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED);
+        let error = ErrorKind::ProtocolError(AMQPError::new(kind, text.into()));
+        failure(&address, "the connection", &error.into())
+    }
+
+    #[test]
+    fn a_vhost_that_starts_is_waited_for_and_a_wrong_one_is_not() {
+        let starts = "NOT_ALLOWED - access to vhost '/' refused for user 'g': vhost '/' is down";
+        assert_eq!(said(starts).remedy, Remedy::Retry);
+        let wrong = said("NOT_ALLOWED - vhost films not found");
+        assert_eq!(wrong.remedy, Remedy::Stop);
+        assert_eq!(wrong.reason, Reason::BrokerRejected);
+    }
 }

@@ -5,6 +5,7 @@
 //! cargo bench --bench throughput -- --broker amqp://guest:guest@127.0.0.1:5672/%2f
 //!                                                   # lister, copier, reporter over RabbitMQ
 //! cargo bench --bench throughput -- --objects 20000 --size 1024
+//! cargo bench --bench throughput -- --programs FOLDER   # programs built elsewhere, from another commit
 //! ```
 //!
 //! simcloud checks every signature and fetches every source over a socket; it runs in this
@@ -19,9 +20,10 @@
 mod fleet;
 mod process;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use simcloud::{ACCOUNT, Config, Keep, SimCloud};
+use simcloud::{ACCOUNT, Config, Keep, OpKind, SimCloud};
 
 use process::{Places, Program};
 
@@ -33,6 +35,8 @@ struct Options {
     broker: Option<String>,
     copiers: usize,
     concurrency: u64,
+    /// Where the programs are; this build's own otherwise.
+    programs: Option<PathBuf>,
 }
 
 fn options() -> Options {
@@ -42,6 +46,7 @@ fn options() -> Options {
         broker: None,
         copiers: 1,
         concurrency: 2000,
+        programs: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -61,6 +66,7 @@ fn options() -> Options {
             "--size" => options.size = number(),
             "--copiers" => options.copiers = usize::try_from(number()).unwrap_or(1),
             "--concurrency" => options.concurrency = number(),
+            "--programs" => options.programs = Some(value.into()),
             "--broker" => options.broker = Some(value),
             other => panic!("{other} is no option"),
         }
@@ -89,6 +95,7 @@ async fn main() {
         destination: format!("{}/bench?{sas}", cloud.blob_url(ACCOUNT)),
         state: tempfile::tempdir().expect("a temporary folder"),
         concurrency: options.concurrency,
+        programs: options.programs,
     };
     println!("{} objects of {} bytes", options.objects, options.size);
     let seconds = match &options.broker {
@@ -105,4 +112,10 @@ async fn main() {
     #[expect(clippy::cast_precision_loss, reason = "a printed figure")]
     let rate = options.objects as f64 / seconds;
     println!("{rate:.0} objects/s");
+    for kind in OpKind::ALL {
+        let requests = cloud.requests(*kind);
+        if requests > 0 {
+            println!("{kind:?}: {requests} requests");
+        }
+    }
 }

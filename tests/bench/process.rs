@@ -1,6 +1,7 @@
 //! Runs one of the programs and watches its memory.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(crate) struct Places {
     pub(crate) destination: String,
     pub(crate) state: TempDir,
     pub(crate) concurrency: u64,
+    /// Where the programs are; this build's own otherwise.
+    pub(crate) programs: Option<PathBuf>,
 }
 
 /// A program that runs.
@@ -38,6 +41,10 @@ impl Program {
             "lister" => env!("CARGO_BIN_EXE_lister"),
             "copier" => env!("CARGO_BIN_EXE_copier"),
             _ => env!("CARGO_BIN_EXE_reporter"),
+        };
+        let path = match &places.programs {
+            Some(folder) => folder.join(name),
+            None => path.into(),
         };
         let child = Command::new(path)
             .args(arguments)

@@ -70,8 +70,30 @@ pub(super) async fn reopen(
                 tracing::debug!(%failure, queue, "consumer lost its channel, trying again");
                 sleep(pauses.next()).await;
             }
+            // RabbitMQ knows no queue while it starts. Declaring one that it will know is refused,
+            // so what was lost or deleted is made anew and nothing else.
+            Err(failure) if is_missing(&failure) && core.publisher.is_common(&queue) => {
+                tracing::info!(%failure, queue, "declaring the fleet's queues again");
+                declare_again(&core).await?;
+                sleep(pauses.next()).await;
+            }
             other => return other,
         }
+    }
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    failure.remedy == Remedy::GiveUp && failure.reason == Reason::BrokerRejected
+}
+
+async fn declare_again(core: &Core) -> Result<()> {
+    match core.topology.declare_common(&core.consuming).await {
+        Err(failure) if failure.remedy == Remedy::Stop => Err(failure),
+        Err(failure) => {
+            tracing::debug!(%failure, "the fleet's queues cannot be declared yet");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

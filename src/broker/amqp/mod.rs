@@ -123,10 +123,11 @@ impl AmqpBroker {
             let name = format!("{} ({purpose})", options.name);
             Link::new(address.clone(), name, contact.clone())
         };
+        let topology = Topology::new(&options);
         let core = Core {
-            publisher: Publisher::new(link("publish")),
+            publisher: Publisher::new(link("publish"), topology.common_names()),
             consuming: link("consume"),
-            topology: Topology::new(&options),
+            topology,
             lingering: TaskTracker::new(),
             removed: Mutex::default(),
             sweep: options.sweep,

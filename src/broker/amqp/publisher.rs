@@ -29,6 +29,8 @@ type Confirming = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Sen
 #[derive(Debug)]
 pub(super) struct Publisher {
     pub(super) link: Link,
+    /// Queues that are there whatever the jobs.
+    common: Vec<String>,
     idle: Mutex<Vec<Channel>>,
 }
 
@@ -47,9 +49,10 @@ struct Tally {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, common: Vec<String>) -> Self {
         Self {
             link,
+            common,
             idle: Mutex::default(),
         }
     }
@@ -75,7 +78,12 @@ impl Publisher {
             tally.failure = Some(too_large_for(queue));
         }
         if tally.returned {
-            return Err(refuse(missing(queue)));
+            let absent = if self.is_common(queue) {
+                not_there_yet(queue)
+            } else {
+                missing(queue)
+            };
+            return Err(refuse(absent));
         }
         match tally.failure {
             None => {
@@ -92,6 +100,10 @@ impl Publisher {
                 })
             }
         }
+    }
+
+    pub(super) fn is_common(&self, queue: &str) -> bool {
+        self.common.iter().any(|common| common == queue)
     }
 
     async fn send_all(&self, channel: &Channel, queue: &str, messages: Vec<Outgoing>) -> Tally {
@@ -230,7 +242,13 @@ fn too_large_for(queue: &str) -> Failure {
     Failure::give_up(Reason::BrokerRejected, text)
 }
 
-/// The failure for a queue that is not there.
+/// The failure for a queue of the whole fleet that is not there: those who read it declare it again.
+fn not_there_yet(queue: &str) -> Failure {
+    let text = format!("queue {queue} is not there: RabbitMQ is starting, or it was deleted");
+    Failure::retry(Reason::BrokerUnavailable, text)
+}
+
+/// The failure for a job's queue that is not there.
 pub(super) fn missing(queue: &str) -> Failure {
     Failure::give_up(
         Reason::BrokerRejected,

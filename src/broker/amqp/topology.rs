@@ -55,6 +55,13 @@ impl Topology {
         format!("{}jobs", self.prefix)
     }
 
+    /// The queues that are there whatever the jobs, see [`Topology::declare_common`].
+    pub(super) fn common_names(&self) -> Vec<String> {
+        let queues = [Queue::Parked, Queue::List, Queue::Outcome];
+        let prefixed = queues.map(|queue| format!("{}{}", self.prefix, queue.name()));
+        prefixed.into_iter().chain([self.log()]).collect()
+    }
+
     fn checked(&self, name: String) -> Result<String> {
         let name = format!("{}{name}", self.prefix);
         if name.len() > LONGEST_NAME {

@@ -183,6 +183,8 @@ pub struct Failure {
     pub remedy: Remedy,
     /// How long the other side asked us to wait, if it did.
     pub retry_after: Option<Duration>,
+    /// It is about one container or object: it says nothing of how the service is doing.
+    pub concerns_one: bool,
     /// One line naming cause and, where there is one, remedy. Holds no secret.
     pub message: String,
 }
@@ -217,12 +219,20 @@ impl Failure {
         self
     }
 
+    /// The same failure, which is about one container or object and not the whole service.
+    #[must_use]
+    pub fn of_one(mut self) -> Self {
+        self.concerns_one = true;
+        self
+    }
+
     fn new(reason: Reason, happened: Happened, remedy: Remedy, message: impl Into<String>) -> Self {
         Self {
             reason,
             happened,
             remedy,
             retry_after: None,
+            concerns_one: false,
             message: text::cut(text::one_line(&message.into()), LONGEST_MESSAGE),
         }
     }

@@ -42,7 +42,8 @@ pub(super) async fn handle(
     if let Some(wait) = held(shared, &root.bucket, &container) {
         return put_back(delivery, wait).await;
     }
-    let lane = Lane::of(shared, spec, root, &task);
+    let attempts = delivery.message.headers.attempt;
+    let lane = Lane::of(shared, spec, root, (&task, attempts));
     let size = task.object.size;
     let seat = tokio::select! {
         biased;
@@ -61,19 +62,40 @@ pub(super) async fn handle(
         shared.holds.arrived(&root.bucket);
         shared.held_containers.arrived(&container);
     }
-    match copied {
-        Ok(Attempt::Ended(ending)) => finish(shared, delivery, task, ending).await,
-        Ok(Attempt::Paused(staged)) => paused(delivery, task, staged).await,
-        Ok(Attempt::Unproven(Unproven { etag, failure })) => {
-            let task = with_unproven(task, etag);
+    let (task, failure) = match copied {
+        Ok(Attempt::Ended(ending)) => {
+            let ending = without_wrong_blob(shared, (spec, root), &task, ending).await;
+            return finish(shared, delivery, task, ending).await;
+        }
+        Ok(Attempt::Paused(staged)) => return paused(delivery, task, staged).await,
+        Ok(Attempt::Unproven(Unproven { etag, failure })) => (with_unproven(task, etag), failure),
+        Err(failure) => (task, failure),
+    };
+    match denied(shared, (root, &container), begun, &failure) {
+        Some(wait) => put_back_as(delivery, &task, wait).await,
+        None => {
+            let failure = of_one_job(shared, failure);
             failed(shared, (spec, Some(root)), delivery, task, failure).await
         }
-        Err(failure) => match denied(shared, (root, &container), begun, &failure) {
-            Some(wait) => put_back(delivery, wait).await,
-            None => {
-                let failure = of_one_job(shared, failure);
-                failed(shared, (spec, Some(root)), delivery, task, failure).await
-            }
+    }
+}
+
+/// How an object ends that is not to be written after all, once the wrong blob that an earlier
+/// attempt made of it is deleted. Where that is refused the object has failed: the blob is there.
+async fn without_wrong_blob(
+    shared: &Shared,
+    (spec, root): (&JobSpec, &Root),
+    task: &CopyTask,
+    ending: Ending,
+) -> Ending {
+    let (Some(etag), Ending::Skipped { reason, message }) = (&task.unproven, &ending) else {
+        return ending;
+    };
+    match transfer::delete_unproven(shared, spec, root, &task.object.key, etag).await {
+        Ok(()) => ending,
+        Err(left) => Ending::Failed {
+            reason: left.reason,
+            message: format!("not copied after all ({reason}: {message}), and {left}"),
         },
     }
 }
@@ -122,6 +144,24 @@ fn of_one_job(shared: &Shared, failure: Failure) -> Failure {
 async fn put_back(delivery: Delivery, wait: Duration) -> Result<()> {
     let message = delivery.message.clone();
     settled(delivery.again(message, wait.min(MAX_WAIT)).await)
+}
+
+/// The same with what is known of it now.
+async fn put_back_as(delivery: Delivery, task: &CopyTask, wait: Duration) -> Result<()> {
+    if task.unproven.is_none() {
+        return put_back(delivery, wait).await;
+    }
+    let message = Envelope::new(delivery.message.headers.clone(), task)?;
+    settled(delivery.again(message, wait.min(MAX_WAIT)).await)
+}
+
+/// Leaves a task to another process. What a stop interrupted is no attempt: unsettled, it comes back
+/// as it is; but whoever takes it has to know of a wrong blob.
+async fn leave(delivery: Delivery, task: &CopyTask) -> Result<()> {
+    match task.unproven {
+        Some(_) => put_back_as(delivery, task, Duration::ZERO).await,
+        None => Ok(()),
+    }
 }
 
 /// How long an object waits whose whole bucket, or container, is denied.
@@ -182,9 +222,11 @@ async fn failed(
         );
     }
     match copier.retry.decide(&failure, tries, rand::random()) {
-        Decision::Stop => Err(failure),
-        // What a stop interrupted is no attempt: unsettled, the task comes back as it is.
-        Decision::Wait(_) if shared.shutdown.is_cancelled() => Ok(()),
+        Decision::Stop => {
+            leave(delivery, &task).await?;
+            Err(failure)
+        }
+        Decision::Wait(_) if shared.shutdown.is_cancelled() => leave(delivery, &task).await,
         Decision::Wait(wait) => {
             tracing::debug!(object.key = task.object.key, attempt, ?wait, %failure, "tried again");
             let mut message = delivery.message.clone();
@@ -202,8 +244,13 @@ async fn failed(
             {
                 failure.message = format!("{failure}; {left}");
             }
-            let bucket = root.map_or("", |root| root.bucket.as_str());
-            tell(shared, bucket, &task.object.key, attempt + 1, &failure);
+            tell(
+                shared,
+                (spec, root),
+                &task.object.key,
+                attempt + 1,
+                &failure,
+            );
             let ending = Ending::Failed {
                 reason: failure.reason,
                 message: failure.message,
@@ -213,11 +260,27 @@ async fn failed(
     }
 }
 
-/// Logs an object that failed. Its outcome names it in any case: a bucket that denies one after the
-/// other need not fill this log with them.
-fn tell(shared: &Shared, bucket: &str, key: &str, attempts: u32, failure: &Failure) {
+/// Logs an object that failed. Its outcome names it in any case: a cause that many objects share
+/// need not fill this log with them.
+fn tell(
+    shared: &Shared,
+    (spec, root): (&JobSpec, Option<&Root>),
+    key: &str,
+    attempts: u32,
+    failure: &Failure,
+) {
     let reason = failure.reason;
-    if reason != Reason::SourceDenied || shared.holds.warns(bucket) {
+    let bucket = root.map_or("", |root| root.bucket.as_str());
+    let container = root.map_or("", |root| root.container.as_str());
+    let place = match reason.as_str().starts_with("source_") {
+        true => format!("bucket {bucket}"),
+        false => format!("container {}/{container}", spec.account),
+    };
+    let is_news = match reason {
+        Reason::SourceDenied => shared.holds.warns(bucket),
+        _ => shared.told.is_news(&spec.id, reason, &place),
+    };
+    if is_news {
         tracing::warn!(
             target: COPIERS,
             { object.key = key, attempts, %reason, %failure },

@@ -197,7 +197,10 @@ pub(super) async fn block_list(passage: &Passage) -> Result<Option<BlockList>> {
         .await;
     let failure = list.as_ref().err().map(|error| &error.failure);
     passage.observe(("blob", "get_block_list"), started, failure);
-    Ok(list?)
+    match list {
+        Ok(list) => Ok(list),
+        Err(error) => Err(passage.explain_blob_type(error).await.failure),
+    }
 }
 
 /// Has this job made the blob of these blocks before?

@@ -12,6 +12,8 @@ mod etags;
 mod existing;
 mod hold;
 mod intake;
+#[cfg(test)]
+mod lone;
 mod object;
 mod outcomes;
 mod overwrite;
@@ -25,6 +27,7 @@ mod refusals;
 mod relay;
 mod seat;
 pub(crate) mod target;
+mod told;
 mod transfer;
 mod whole;
 mod worker;
@@ -53,6 +56,7 @@ use etags::OddEtags;
 use hold::Holds;
 use outcomes::Outcomes;
 use refusals::Refusals;
+use told::Told;
 
 /// How much a copier does at a time, and how patiently.
 #[derive(Clone, Debug)]
@@ -96,6 +100,7 @@ struct Shared {
     held_containers: Holds,
     odd_etags: OddEtags,
     refusals: Refusals,
+    told: Told,
     /// Blocks that large objects may have planned.
     planned: Arc<Semaphore>,
     /// Memory for relayed content, in MiB.
@@ -122,6 +127,7 @@ impl Copier {
             held_containers: Holds::of_containers(self.speed.hold, &self.metrics),
             odd_etags: OddEtags::default(),
             refusals: Refusals::default(),
+            told: Told::default(),
             planned: Arc::new(Semaphore::new(seat::PLANNED)),
             relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
             outcomes,

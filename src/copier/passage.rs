@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::blocks::contended;
+use super::existing::head_blob;
 use super::seat::{Lane, Place};
 use crate::clients::JobClients;
 use crate::destination::client::{BlobError, BlobName, ContainerState};
+use crate::destination::naming;
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::source::client::{BucketRef, ObjectHead};
 use crate::source::sign::PresignedUrl;
@@ -19,6 +21,9 @@ const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Others that were answered so long ago are answered still.
 const LATELY: Duration = Duration::from_secs(120);
+
+/// What makes of a blob's name one beside it.
+const BESIDE: &str = ".blobfleet-probe";
 
 /// One object on its way.
 #[derive(Clone, Debug)]
@@ -73,6 +78,9 @@ impl Passage {
         let refusals = &self.shared.refusals;
         let by_source = service == "s3" || operation.ends_with("_from_url");
         match failure {
+            Some(failure) if failure.concerns_one => {
+                refusals.note_refusal(&self.container_name(), failure);
+            }
             Some(failure) if matches!(failure.reason, SourceThrottled | SourceUnavailable) => {
                 refusals.note_refusal(&self.source_name(), failure);
             }
@@ -92,6 +100,10 @@ impl Passage {
                 if service == "blob" {
                     refusals.note_answer(&self.account_name());
                 }
+                if operation.starts_with("put_") {
+                    refusals.note_answer(&self.container_name());
+                    refusals.note_write(&self.container_name(), &self.blob.blob);
+                }
             }
         }
     }
@@ -104,14 +116,39 @@ impl Passage {
         format!("account {}", self.clients.destination.root())
     }
 
+    fn container_name(&self) -> String {
+        let account = self.clients.destination.root();
+        format!("container {account}/{}", self.blob.container)
+    }
+
+    /// Is another blob of the container answered? One that was written lately tells; else one of a
+    /// name beside this one's is asked for, whether it is there or not.
+    async fn is_other_blob_answered(&self) -> bool {
+        let refusals = &self.shared.refusals;
+        if refusals.was_other_written(&self.container_name(), &self.blob.blob, LATELY) {
+            return true;
+        }
+        let named = format!("{}{BESIDE}", self.blob.blob);
+        let blob = match naming::check_blob(&self.blob.container, &named) {
+            Ok(()) => named,
+            // It would be too long.
+            Err(_) => BESIDE.to_owned(),
+        };
+        let beside = BlobName::new(&self.blob.container, blob);
+        match self.clients.destination.head_blob(&beside).await {
+            Ok(_) => true,
+            Err(error) => error
+                .status
+                .is_some_and(|status| status < 500 && status != 429),
+        }
+    }
+
     /// Are other requests answered that go where this object's are refused? Of a source another key
-    /// of its folder is asked, as S3 throttles by prefix; an account's other answers tell.
+    /// of its folder is asked, as S3 throttles by prefix; of an account another blob of the
+    /// container.
     pub(super) async fn do_others_answer(&self, reason: Reason) -> bool {
         if reason == Reason::DestinationThrottled {
-            let refusals = &self.shared.refusals;
-            let name = self.account_name();
-            let asked = self.clients.destination.check_access(&self.blob.container);
-            return refusals.has_answered_within(&name, LATELY) || asked.await.is_ok();
+            return self.is_other_blob_answered().await;
         }
         let end = self.key.rfind('/').map_or(0, |at| at + 1);
         let folder = self.key.get(..end).unwrap_or_default();
@@ -187,7 +224,13 @@ impl Passage {
         let (key, version) = (&self.key, self.version.as_deref());
         match source.check_readable(&self.bucket, key, version).await {
             Err(seen) if seen.reason == Reason::SourceArchived && head.restored => Failure {
-                message: format!("{seen}; its restored copy has expired: restore it again"),
+                message: format!(
+                    "{seen}; its restored copy has expired{}: restore it again",
+                    match &head.restored_until {
+                        Some(until) => format!(" (it was there until {until})"),
+                        None => String::new(),
+                    }
+                ),
                 ..seen
             },
             Err(seen) => seen,
@@ -221,9 +264,33 @@ impl Passage {
                 Err(error) if error.is("ContainerNotFound") => {
                     made_container = Some(self.missing_container(error, made_container).await?);
                 }
+                Err(error) => return Err(self.explain_blob_type(error).await),
                 other => return other,
             }
         }
+    }
+
+    /// Which blob is in the way of a block blob, where that was refused.
+    pub(super) async fn explain_blob_type(&self, error: BlobError) -> BlobError {
+        if !error.is_blob_type() {
+            return error;
+        }
+        let Ok(Some(there)) = head_blob(self).await else {
+            return error;
+        };
+        let kind = match there.blob_type.as_str() {
+            "PageBlob" => "a page blob",
+            "AppendBlob" => "an append blob",
+            _ => return error,
+        };
+        let failure = Failure {
+            message: format!(
+                "{}; there is {kind} of {} bytes (x-ms-blob-type: {})",
+                error.failure, there.length, there.blob_type
+            ),
+            ..error.failure
+        };
+        BlobError { failure, ..error }
     }
 
     /// Makes a missing container, once; says why it is missing still.
@@ -235,7 +302,15 @@ impl Passage {
         let containers = &self.clients.containers;
         let name = &self.blob.container;
         let Some(made) = made else {
-            return Ok(containers.ensure(&self.clients.destination, name).await?);
+            let ensured = containers.ensure(&self.clients.destination, name).await;
+            if let Err(failure) = &ensured
+                && failure.concerns_one
+            {
+                self.shared
+                    .refusals
+                    .note_refusal(&self.container_name(), failure);
+            }
+            return Ok(ensured?);
         };
         if made == ContainerState::Unknown {
             return Err(BlobError::from(Failure::give_up(

@@ -73,7 +73,9 @@ pub fn plan(size: u64, version: &str, options: &CopyOptions) -> Result<Plan> {
     if size <= options.put_blob_size {
         return Ok(Plan::Whole);
     }
-    let Some((block_size, _)) = fitting(size, options, MAX_BLOCKS) else {
+    let fitting =
+        sizes(options).find(|(size_of_block, _)| size.div_ceil(*size_of_block) <= MAX_BLOCKS);
+    let Some((block_size, _)) = fitting else {
         return Err(Failure::give_up(
             Reason::DestinationRejected,
             format!("{size} bytes are more than a blob can hold (50,000 blocks of 4,000 MiB)"),
@@ -82,7 +84,7 @@ pub fn plan(size: u64, version: &str, options: &CopyOptions) -> Result<Plan> {
     Ok(Plan::Blocks(Blocks {
         size,
         block_size,
-        ids: Ids::Usual(format!("{}{block_size:010x}", hash_of(version))),
+        ids: Ids::usual(version, block_size),
     }))
 }
 
@@ -107,33 +109,43 @@ pub fn plan_beside<'a>(
         .map(|id| STANDARD.decode(id).unwrap_or_default())
         .collect();
     let length = staged.first().map_or(USUAL_ID, Vec::len);
-    let own = match length {
-        USUAL_ID => hash_of(version).into_bytes(),
-        length => fitted_hash(version, options, length),
+    let ids = |block_size, doublings| match length {
+        USUAL_ID => Ids::usual(version, block_size),
+        length => Ids::Fitted([fitted_hash(version, options, length), vec![doublings]].concat()),
     };
-    let others = staged.iter().filter(|id| !id.starts_with(&own)).count();
-    let others = u64::try_from(others).unwrap_or(u64::MAX);
-    let room = MAX_STAGED.saturating_sub(others).min(MAX_BLOCKS);
-    if length == USUAL_ID && room == MAX_BLOCKS {
+    // Blocks of another size are as much in the way as another program's.
+    let others = |ids: &Ids| {
+        let own = ids.head();
+        let others = staged.iter().filter(|id| !id.starts_with(own)).count();
+        u64::try_from(others).unwrap_or(u64::MAX)
+    };
+    let fits = |count: u64, ids: &Ids| count.saturating_add(others(ids)) <= MAX_STAGED;
+    if let Plan::Blocks(blocks) = &usual
+        && length == USUAL_ID
+        && fits(blocks.count(), &blocks.ids)
+    {
         return Ok(usual);
     }
     if size <= most_whole {
         return Ok(Plan::Whole);
     }
-    let found = fitting(size, options, room).filter(|_| length >= SHORTEST_ID);
-    let Some((block_size, doublings)) = found else {
+    let found = sizes(options)
+        .filter(|_| length >= SHORTEST_ID)
+        .map(|(block_size, doublings)| (block_size, ids(block_size, doublings)))
+        .find(|(block_size, ids)| {
+            let count = size.div_ceil(*block_size);
+            count <= MAX_BLOCKS && fits(count, ids)
+        });
+    let Some((block_size, ids)) = found else {
+        let others = others(&ids(MAX_BLOCK_SIZE, u8::MAX));
         return Err(Failure::give_up(
             Reason::DestinationRejected,
             format!(
-                "another program has staged {others} blocks with ids of {length} bytes at this \
+                "another program, or another run, has staged {others} blocks with ids of {length} bytes at this \
                  blob, beside which ours do not fit: let it commit them, write a small blob of \
                  this name (which drops them), or wait a week until Azure does"
             ),
         ));
-    };
-    let ids = match length {
-        USUAL_ID => Ids::Usual(format!("{}{block_size:010x}", hash_of(version))),
-        _ => Ids::Fitted([own, vec![doublings]].concat()),
     };
     Ok(Plan::Blocks(Blocks {
         size,
@@ -142,19 +154,12 @@ pub fn plan_beside<'a>(
     }))
 }
 
-/// The size of blocks, by doubling the one that is wanted, of which an object takes at most `most`;
-/// with how often it was doubled.
-fn fitting(size: u64, options: &CopyOptions, most: u64) -> Option<(u64, u8)> {
-    let mut block_size = options.block_size.clamp(1, MAX_BLOCK_SIZE);
-    let mut doublings = 0;
-    while size.div_ceil(block_size) > most {
-        if block_size == MAX_BLOCK_SIZE {
-            return None;
-        }
-        block_size = (block_size * 2).min(MAX_BLOCK_SIZE);
-        doublings += 1;
-    }
-    Some((block_size, doublings))
+/// The sizes of blocks there may be: the one that is wanted, doubled up to the largest; each with how
+/// often it was doubled.
+fn sizes(options: &CopyOptions) -> impl Iterator<Item = (u64, u8)> {
+    let wanted = options.block_size.clamp(1, MAX_BLOCK_SIZE);
+    let double = |size: &u64| (*size < MAX_BLOCK_SIZE).then(|| (size * 2).min(MAX_BLOCK_SIZE));
+    std::iter::successors(Some(wanted), double).zip(0..)
 }
 
 /// The content in twenty digits.
@@ -173,6 +178,20 @@ fn fitted_hash(version: &str, options: &CopyOptions, length: usize) -> Vec<u8> {
 
 fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Ids {
+    fn usual(version: &str, block_size: u64) -> Self {
+        Self::Usual(format!("{}{block_size:010x}", hash_of(version)))
+    }
+
+    /// What all of them begin with.
+    fn head(&self) -> &[u8] {
+        match self {
+            Self::Usual(stem) => stem.as_bytes(),
+            Self::Fitted(head) => head,
+        }
+    }
 }
 
 impl Blocks {
@@ -327,6 +346,41 @@ mod tests {
             let failure = beside(size, &options, &staged, 8).unwrap_err();
             assert!(failure.message.contains("another program"), "{failure}");
         }
+    }
+
+    #[test]
+    fn blocks_of_another_size_take_room_too() {
+        let plan_of = |block_size, staged: &[String]| match beside(
+            100_000,
+            &options(8, block_size),
+            staged,
+            0,
+        )
+        .unwrap()
+        {
+            Plan::Blocks(blocks) => blocks,
+            Plan::Whole => panic!("expected blocks"),
+        };
+        let ids = |blocks: &Blocks| blocks.iter().map(|block| block.id).collect::<Vec<_>>();
+        let mut staged = Vec::new();
+        for block_size in [2, 3, 4, 5, 6] {
+            let blocks = plan_of(block_size, &staged);
+            let new = ids(&blocks);
+            staged.extend(new.clone());
+            // Half staged, or all: the plan is the same.
+            assert_eq!(plan_of(block_size, &staged), blocks, "{block_size}");
+            staged.truncate(staged.len() - new.len() / 2);
+            assert_eq!(plan_of(block_size, &staged), blocks, "{block_size}");
+            staged.extend(new.into_iter().skip(blocks.count().div_ceil(2) as usize));
+            let all: std::collections::BTreeSet<_> = staged.iter().collect();
+            assert!(all.len() as u64 <= MAX_STAGED, "{} blocks", all.len());
+        }
+        let all: std::collections::BTreeSet<_> = staged.iter().collect();
+        assert!(
+            all.len() > 90_000,
+            "{} blocks: the limit was near",
+            all.len()
+        );
     }
 
     #[test]

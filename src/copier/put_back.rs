@@ -15,12 +15,14 @@ use super::etags::OddEtags;
 use super::hold::Holds;
 use super::outcomes::Outcomes;
 use super::refusals::Refusals;
+use super::told::Told;
 use super::{Copier, Shared, Speed, attempt, relay, seat};
 use crate::board::{Board, Jobs};
 use crate::broker::embedded::EmbeddedBroker;
 use crate::broker::{Delivery, Settle};
 use crate::clients::{Clients, Login};
 use crate::clock::Clock;
+use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
 use crate::http::{Roots, Transport};
 use crate::job::{JobId, JobSpec, Root, SourceEndpoint};
@@ -34,17 +36,17 @@ use crate::source::credentials::Credentials;
 const HOLD: Duration = Duration::from_secs(60);
 
 /// What became of a delivery; none while it is unsettled.
-type Fate = Arc<Mutex<Option<Settled>>>;
+pub(super) type Fate = Arc<Mutex<Option<Settled>>>;
 
 #[derive(Clone, Debug, PartialEq)]
-enum Settled {
+pub(super) enum Settled {
     Acked,
     Again(Envelope, Duration),
     Parked,
 }
 
 #[derive(Debug)]
-struct Remember(Fate);
+pub(super) struct Remember(pub(super) Fate);
 
 impl Remember {
     fn note(&self, settled: Settled) -> Result<()> {
@@ -71,10 +73,16 @@ impl Settle for Remember {
 /// A copier that may have `most` requests in flight, and one job. Its clouds are nowhere: nothing
 /// here gets as far as to ask them.
 fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
+    let (shared, folder) = copier_as(None, most);
+    (shared, job(), folder)
+}
+
+/// A copier that writes with the SAS of a destination, and reads as nobody.
+pub(super) fn copier_as(given: Option<DestinationUrl>, most: u16) -> (Shared, TempDir) {
     let folder = TempDir::new().unwrap();
     let metrics = Metrics::new(Role::Copier).unwrap();
     let transport = Transport::new(&Roots::Only(Vec::new()), HOLD).unwrap();
-    let (given, env): (_, fn(&str) -> Option<String>) = (None, |_| None);
+    let env: fn(&str) -> Option<String> = |_| None;
     let login = Login { given, env };
     let clients = Clients::new(transport, Credentials::anonymous(), login, Clock::system());
     let copier = Copier {
@@ -97,6 +105,7 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
         held_containers: Holds::of_containers(HOLD, &metrics),
         odd_etags: OddEtags::default(),
         refusals: Refusals::default(),
+        told: Told::default(),
         planned: Arc::new(Semaphore::new(seat::PLANNED)),
         relay_memory: Arc::new(Semaphore::new(relay::MEMORY)),
         outcomes: Outcomes::start(copier.broker.clone()).0,
@@ -105,7 +114,7 @@ fn copier(most: u16) -> (Shared, JobSpec, TempDir) {
         shutdown: CancellationToken::new(),
         copier,
     };
-    (shared, job(), folder)
+    (shared, folder)
 }
 
 fn job() -> JobSpec {

@@ -16,7 +16,11 @@ const AGAIN: Duration = Duration::from_secs(600);
 
 /// The buckets and accounts of this process. Clones share what is known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Refusals(Arc<Mutex<HashMap<String, Streak>>>);
+pub(super) struct Refusals {
+    streaks: Arc<Mutex<HashMap<String, Streak>>>,
+    /// The blobs of each container that were written last.
+    written: Arc<Mutex<HashMap<String, Written>>>,
+}
 
 /// What came of late from one of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +28,27 @@ struct Streak {
     /// The first refusal since the last answer.
     since: Option<Instant>,
     told: Option<Instant>,
-    answered: Option<Instant>,
+}
+
+/// The last two blobs that were written, the newer first, so that there is always one that is not
+/// the one asked about.
+#[derive(Clone, Debug, Default)]
+struct Written([Option<(String, Instant)>; 2]);
+
+impl Written {
+    fn note(&mut self, blob: &str, now: Instant) {
+        let [newer, older] = &mut self.0;
+        match newer {
+            Some((name, at)) if name == blob => *at = now,
+            _ => *older = newer.replace((blob.to_owned(), now)),
+        }
+    }
+
+    /// When a blob of another name was last written.
+    fn other_than(&self, blob: &str) -> Option<Instant> {
+        let mut all = self.0.iter().flatten();
+        all.find(|(name, _)| name != blob).map(|(_, at)| *at)
+    }
 }
 
 impl Streak {
@@ -42,8 +66,7 @@ impl Streak {
     }
 
     /// Takes an answer into account; true where a refusal was told of before.
-    fn answer(&mut self, now: Instant) -> bool {
-        self.answered = Some(now);
+    fn answer(&mut self) -> bool {
         self.since = None;
         self.told.take().is_some()
     }
@@ -52,12 +75,11 @@ impl Streak {
 impl Refusals {
     /// Notes that `place` answered a request.
     pub(super) fn note_answer(&self, place: &str) {
-        let now = Instant::now();
         let told = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
             match all.get_mut(place) {
-                Some(streak) => streak.answer(now),
-                None => all.entry(place.to_owned()).or_default().answer(now),
+                Some(streak) => streak.answer(),
+                None => all.entry(place.to_owned()).or_default().answer(),
             }
         };
         if told {
@@ -69,22 +91,33 @@ impl Refusals {
     pub(super) fn note_refusal(&self, place: &str, failure: &Failure) {
         let now = Instant::now();
         let due = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(place.to_owned()).or_default().refuse(now)
         };
         if due {
             tracing::warn!(
-                "{place} refuses everything for now ({failure}): fewer requests are sent, and \
+                "{place} refuses everything for now ({failure}): requests are sent less often, and \
                  each is tried again until it is answered"
             );
         }
     }
 
-    /// Did `place` answer another request within the time before now?
-    pub(super) fn has_answered_within(&self, place: &str, time: Duration) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let answered = all.get(place).and_then(|streak| streak.answered);
-        answered.is_some_and(|answered| answered.elapsed() <= time)
+    /// Notes that a blob of a container was written.
+    pub(super) fn note_write(&self, container: &str, blob: &str) {
+        let now = Instant::now();
+        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(container) {
+            Some(written) => written.note(blob, now),
+            None => all.entry(container.to_owned()).or_default().note(blob, now),
+        }
+    }
+
+    /// Was another blob of the container written within the time before now?
+    pub(super) fn was_other_written(&self, container: &str, blob: &str, time: Duration) -> bool {
+        let all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = all.get(container);
+        let at = written.and_then(|written| written.other_than(blob));
+        at.is_some_and(|at| at.elapsed() <= time)
     }
 }
 
@@ -101,8 +134,8 @@ mod tests {
         assert!(streak.refuse(at(20)), "told");
         assert!(!streak.refuse(at(21)) && !streak.refuse(at(600)));
         assert!(streak.refuse(at(620)), "told again");
-        assert!(streak.answer(at(621)), "and that it is over");
-        assert!(!streak.answer(at(622)));
+        assert!(streak.answer(), "and that it is over");
+        assert!(!streak.answer());
         assert!(!streak.refuse(at(700)) && !streak.refuse(at(710)));
     }
 
@@ -113,7 +146,25 @@ mod tests {
         for second in 0..60 {
             let now = begin + Duration::from_secs(second);
             assert!(!streak.refuse(now));
-            assert!(!streak.answer(now));
+            assert!(!streak.answer());
         }
+    }
+
+    #[test]
+    fn a_blob_is_judged_by_another_one_that_was_written() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut written = Written::default();
+        assert_eq!(written.other_than("a"), None);
+        written.note("a", at(0));
+        written.note("a", at(1));
+        assert_eq!(written.other_than("a"), None, "itself alone");
+        assert_eq!(written.other_than("b"), Some(at(1)));
+        written.note("b", at(2));
+        written.note("b", at(3));
+        assert_eq!(written.other_than("a"), Some(at(3)));
+        assert_eq!(written.other_than("b"), Some(at(1)));
+        written.note("a", at(4));
+        assert_eq!(written.other_than("a"), Some(at(3)));
     }
 }

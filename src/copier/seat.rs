@@ -30,6 +30,9 @@ const PUT_BACK: std::ops::Range<u64> = 10..40;
 /// Objects up to this size take about the same time, in bytes.
 const ALIKE: u64 = 1 << 20;
 
+/// So many failed attempts are often.
+const OFTEN: u32 = 3;
+
 /// The limits an object is under.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
@@ -42,12 +45,20 @@ pub(super) struct Lane {
     pub(super) seated: bool,
     /// How long its requests take tells something.
     pub(super) timed: bool,
+    /// It has failed often: that it is refused again may be its own trouble.
+    often: bool,
 }
 
 impl Lane {
     /// The lane of a task.
-    pub(super) fn of(shared: &Shared, spec: &JobSpec, root: &Root, task: &CopyTask) -> Self {
+    pub(super) fn of(
+        shared: &Shared,
+        spec: &JobSpec,
+        root: &Root,
+        (task, attempt): (&CopyTask, u32),
+    ) -> Self {
         Self {
+            often: attempt >= OFTEN,
             source: shared.limits.source(&root.bucket, &root.region),
             destination: shared.limits.destination(&spec.account),
             line: line(&shared.limits, spec, root),
@@ -81,7 +92,8 @@ impl Lane {
         started: Instant,
         failure: Option<&Failure>,
     ) {
-        let reason = failure.map(|failure| failure.reason);
+        let service_wide = failure.filter(|failure| !failure.concerns_one);
+        let reason = service_wide.map(|failure| failure.reason);
         let timed = |comparable: bool| {
             let told = self.timed && comparable && failure.is_none();
             Answer::Fine(told.then(|| started.elapsed()))
@@ -92,7 +104,7 @@ impl Lane {
                 Some(Reason::SourceUnavailable) => Answer::Trouble,
                 _ => timed(operation == "head_object"),
             };
-            self.source.answered(started, answer);
+            self.source.answered(started, self.weighed(answer));
         }
         if service == "blob" {
             let answer = match reason {
@@ -102,7 +114,16 @@ impl Lane {
                 Some(Reason::DestinationUnavailable) => Answer::Trouble,
                 _ => timed(operation == "put_blob_from_url"),
             };
-            self.destination.answered(started, answer);
+            self.destination.answered(started, self.weighed(answer));
+        }
+    }
+
+    /// What an answer tells the limit, once the object has failed often.
+    fn weighed(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Overload if self.often => Answer::Doubtful { refused: true },
+            Answer::Fine(_) if self.often => Answer::Doubtful { refused: false },
+            answer => answer,
         }
     }
 

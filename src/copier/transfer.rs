@@ -15,7 +15,7 @@ use super::target::{self, Target};
 use super::{Shared, blocks, relay, whole};
 use crate::destination::client::Conditions;
 use crate::destination::naming::Namespace;
-use crate::failure::{Failure, Reason, Remedy, Result};
+use crate::failure::{Failure, Reason, Result};
 use crate::job::{CopyOptions, JobSpec, Overwrite, Root};
 use crate::message::{CopyTask, Ending, Notes, Staged};
 use crate::skip::Skip;
@@ -190,10 +190,8 @@ async fn send_again(
 /// What was sent, where the blob of this ETag is known to be wrong and is still there.
 fn sent_wrong(wrong: Option<String>, sent: Sent) -> Sent {
     match (wrong, sent) {
-        (Some(etag), Err(failure)) if failure.remedy != Remedy::Stop => {
-            Ok((Progress::Unproven(Unproven { etag, failure }), false))
-        }
-        (_, sent) => sent,
+        (Some(etag), Err(failure)) => Ok((Progress::Unproven(Unproven { etag, failure }), false)),
+        (None, sent) | (_, sent @ Ok(_)) => sent,
     }
 }
 
@@ -285,7 +283,7 @@ pub(super) async fn do_others_answer(
     task: &CopyTask,
     reason: Reason,
 ) -> bool {
-    let lane = Lane::of(shared, spec, root, task);
+    let lane = Lane::of(shared, spec, root, (task, 0));
     match passage(shared, spec, root, task, lane).await {
         Ok(Ok((passage, _))) => passage.do_others_answer(reason).await,
         _ => false,

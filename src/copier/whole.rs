@@ -6,7 +6,7 @@ use super::object::SourceObject;
 use super::passage::Passage;
 use super::{proof, relay};
 use crate::destination::client::{Conditions, CopySource, Stored};
-use crate::failure::{Failure, Reason, Remedy, Result};
+use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobSpec, Relay};
 
 /// Has Azure fetch the whole object; where the source sends Azure other bytes than it stores, as
@@ -50,9 +50,7 @@ pub(super) async fn copy(
             let over = Conditions::only_over(&etag);
             match relayed(passage, source, spec, &over, &wrong.failure).await {
                 // The wrong blob is still there.
-                Err(failure) if failure.remedy != Remedy::Stop => {
-                    Ok((Progress::Unproven(Unproven { etag, failure }), false))
-                }
+                Err(failure) => Ok((Progress::Unproven(Unproven { etag, failure }), false)),
                 other => other,
             }
         }
@@ -119,7 +117,6 @@ async fn prove(
     let crc64 = stored.crc64;
     match verify(passage, source, &stored, check_length).await {
         Ok(()) => Ok((Progress::Done(crc64), false)),
-        Err(failure) if failure.remedy == Remedy::Stop => Err(failure),
         Err(failure) => {
             let etag = stored.etag;
             Ok((Progress::Unproven(Unproven { etag, failure }), false))

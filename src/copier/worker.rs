@@ -71,6 +71,7 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
     }
     shared.unsettled.close();
     shared.unsettled.wait().await;
+    shared.told.finish(&spec.id);
     result
 }
 

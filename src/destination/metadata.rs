@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::client::BlobHeaders;
+use super::disposition;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::InvalidMetadata;
 
@@ -91,7 +90,7 @@ fn carry_headers(
     ];
     for (name, from, to) in pairs {
         let safe = from.as_deref().filter(|_| name == "content-disposition");
-        let safe = safe.and_then(disposition_in_ascii);
+        let safe = safe.and_then(disposition::in_ascii);
         let from = if safe.is_some() { &safe } else { from };
         match from {
             Some(value) if !is_header_value(value) && mode == InvalidMetadata::ExcludeIfInvalid => {
@@ -199,43 +198,6 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Printable ASCII; white space at the ends would be cut off on the way.
-/// A disposition whose file name is not ASCII, with the name as RFC 8187 writes it; none where it is
-/// ASCII already, or not to be read.
-fn disposition_in_ascii(value: &str) -> Option<String> {
-    if value.is_ascii() {
-        return None;
-    }
-    let mut parts = Vec::new();
-    for part in value.split(';').map(str::trim) {
-        match part.split_once('=') {
-            Some((name, file)) if name.trim().eq_ignore_ascii_case("filename") => {
-                let file = file.trim().trim_matches('"').replace("\\\"", "\"");
-                parts.push(format!(
-                    "filename*=UTF-8''{}",
-                    utf8_percent_encode(&file, &ATTR_CHAR)
-                ));
-            }
-            _ => parts.push(part.to_owned()),
-        }
-    }
-    Some(parts.join("; ")).filter(|value| is_header_value(value))
-}
-
-/// What an extended parameter's value may hold as it is (RFC 8187, 3.2.1, `attr-char`).
-const ATTR_CHAR: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'!')
-    .remove(b'#')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'^')
-    .remove(b'_')
-    .remove(b'`')
-    .remove(b'|')
-    .remove(b'~');
-
 fn is_header_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
@@ -273,21 +235,17 @@ mod tests {
     }
 
     #[test]
-    fn file_names_beyond_ascii_are_written_as_rfc_8187_has_it() {
-        for (from, to) in [
-            ("attachment; filename=\"a b\"", None),
-            (
-                "attachment; filename=\"naïve.txt\"",
-                Some("attachment; filename*=UTF-8''na%C3%AFve.txt"),
-            ),
-            (
-                "inline; FileName=Übersicht (1).pdf",
-                Some("inline; filename*=UTF-8''%C3%9Cbersicht%20%281%29.pdf"),
-            ),
-            ("filename=é", Some("filename*=UTF-8''%C3%A9")),
-            ("é", None),
-        ] {
-            assert_eq!(disposition_in_ascii(from).as_deref(), to, "{from}");
+    fn a_disposition_beyond_ascii_goes_over_in_every_mode() {
+        let source = SourceProperties {
+            content_disposition: Some("attachment; filename=\"é;.txt\"".into()),
+            ..SourceProperties::default()
+        };
+        for mode in [ExcludeIfInvalid, FailIfInvalid, RenameIfInvalid] {
+            let carried = carry(&source, mode).unwrap();
+            let there = carried.headers.content_disposition;
+            let wanted = "attachment; filename*=UTF-8''%C3%A9%3B.txt";
+            assert_eq!(there.as_deref(), Some(wanted));
+            assert!(carried.excluded.is_empty());
         }
     }
 

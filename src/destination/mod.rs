@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod client;
 pub mod crc;
+mod disposition;
 pub mod metadata;
 pub mod naming;
 pub mod sas;

@@ -49,6 +49,12 @@ pub enum Answer {
     Overload,
     /// No answer, or an error of its own: an overload only where it is about every third.
     Trouble,
+    /// To a request for an object that was refused often before: that it was `refused` again is its
+    /// own trouble where all others are answered, and an overload else.
+    Doubtful {
+        /// As overloaded.
+        refused: bool,
+    },
 }
 
 /// A limit and what it learns from.
@@ -62,6 +68,8 @@ pub(super) struct Window {
     streak: u32,
     /// Share of refusals, remembered.
     share: f64,
+    /// The same without what is doubtful; none before there was anything else.
+    others: Option<f64>,
     /// The best latency there was, in seconds.
     best: Option<f64>,
     since: Option<Instant>,
@@ -73,6 +81,9 @@ pub(super) struct Window {
 struct Tally {
     answers: u32,
     overloads: u32,
+    doubtful: u32,
+    /// Of these, the refused ones.
+    doubts: u32,
     troubles: u32,
     busiest: usize,
     timed: u32,
@@ -89,6 +100,7 @@ impl Window {
             ceiling: None,
             streak: 0,
             share: 0.0,
+            others: None,
             best: None,
             since: None,
             seen: Tally::default(),
@@ -124,7 +136,12 @@ impl Window {
     }
 
     fn judge(&mut self) {
-        let share = self.seen.share();
+        if let Some(now) = self.seen.others() {
+            let before = self.others.unwrap_or(now);
+            self.others = Some(before + WEIGHT * (now - before));
+        }
+        let doubts_count = self.others.is_none_or(|share| share > NOISE);
+        let share = self.seen.share(doubts_count);
         self.share += WEIGHT * (share - self.share);
         let slowness = self.slowness();
         let limit = if share > NOISE && self.share <= BEARABLE && self.limit <= FEW {
@@ -194,15 +211,26 @@ impl Tally {
             Answer::Fine(None) => {}
             Answer::Overload => self.overloads += 1,
             Answer::Trouble => self.troubles += 1,
+            Answer::Doubtful { refused } => {
+                self.doubtful += 1;
+                self.doubts += u32::from(refused);
+            }
         }
     }
 
     /// The share of answers that speak of overload.
-    fn share(&self) -> f64 {
+    fn share(&self, doubts_count: bool) -> f64 {
         let of = |count: u32| f64::from(count) / f64::from(self.answers);
         let trouble = of(self.troubles);
         let counted = if trouble > TROUBLED { trouble } else { 0.0 };
-        of(self.overloads) + counted
+        let doubts = if doubts_count { of(self.doubts) } else { 0.0 };
+        of(self.overloads) + doubts + counted
+    }
+
+    /// The share of refusals among the answers that are not doubtful, where there are any.
+    fn others(&self) -> Option<f64> {
+        let others = self.answers - self.doubtful;
+        (others > 0).then(|| f64::from(self.overloads) / f64::from(others))
     }
 
     /// Was the limit made use of?
@@ -214,5 +242,56 @@ impl Tally {
     /// Mean latency in seconds, where enough answers were timed.
     fn mean(&self) -> Option<f64> {
         (self.timed * 4 > self.answers).then(|| self.seconds / f64::from(self.timed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows of answers to a limit that is made use of; gives the limit at last.
+    fn after(window: &mut Window, windows: u32, answer: impl Fn(u32) -> Answer) -> usize {
+        let now = Instant::now();
+        for _ in 0..windows {
+            for number in 0..WINDOW.max(window.limit as u32) {
+                let in_flight = window.limit();
+                window.answered(now, now, in_flight, answer(number));
+            }
+        }
+        window.limit()
+    }
+
+    const FINE: Answer = Answer::Fine(None);
+    const DOUBT: Answer = Answer::Doubtful { refused: true };
+
+    #[test]
+    fn one_keys_own_trouble_cuts_nothing() {
+        let mut window = Window::new(200);
+        let lone = |number| if number % 10 == 0 { DOUBT } else { FINE };
+        assert_eq!(after(&mut window, 20, lone), 200, "beside others");
+        assert_eq!(
+            after(&mut window, 20, |_| DOUBT),
+            200,
+            "when it alone is left"
+        );
+        assert!(after(&mut window, 20, |_| Answer::Overload) < 10);
+    }
+
+    #[test]
+    fn what_was_refused_often_counts_where_others_are_refused_too() {
+        let throttled = |number| match number % 10 {
+            0 => FINE,
+            1 => Answer::Overload,
+            _ => DOUBT,
+        };
+        let mut window = Window::new(200);
+        after(&mut window, 20, |_| FINE);
+        assert!(after(&mut window, 20, throttled) < 10);
+        assert!(after(&mut window, 20, |_| DOUBT) < 10, "no others are left");
+        let mut new = Window::new(200);
+        assert!(after(&mut new, 20, |_| DOUBT) < 10, "nothing else is known");
+        let answered = Answer::Doubtful { refused: false };
+        after(&mut new, 20, |_| answered);
+        assert!(new.limit() > 10, "what is answered lets it grow again");
     }
 }

@@ -9,13 +9,14 @@ pub(crate) mod fetch;
 pub mod page;
 mod publish;
 mod room;
+mod told;
 mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, Over};
@@ -29,6 +30,7 @@ use crate::process::DRAIN;
 use crate::retry::{Decision, RetryPolicy, Tries};
 use crate::text::short;
 use room::Room;
+use told::Told;
 
 /// How long a task whose job this process has not heard of yet waits for the job log.
 const UNKNOWN_JOB_WAIT: Duration = Duration::from_secs(30);
@@ -71,6 +73,7 @@ impl Lister {
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let mut consumer = self.broker.consume(&Queue::List, self.concurrency).await?;
         let room = Room::new(self.broker.clone(), self.concurrency);
+        let told = Told::default();
         let mut working: JoinSet<Result<()>> = JoinSet::new();
         loop {
             tokio::select! {
@@ -78,8 +81,10 @@ impl Lister {
                 Some(done) = working.join_next() => finished(done)?,
                 delivery = consumer.next() => {
                     let (lister, room, shutdown) = (self.clone(), room.clone(), shutdown.clone());
-                    let delivery = delivery?;
-                    working.spawn(async move { lister.handle(delivery, &room, &shutdown).await });
+                    let (delivery, told) = (delivery?, told.clone());
+                    working.spawn(async move {
+                        lister.handle(delivery, (&room, &told), &shutdown).await
+                    });
                 }
             }
         }
@@ -95,7 +100,7 @@ impl Lister {
     async fn handle(
         mut self,
         delivery: Delivery,
-        room: &Room,
+        (room, told): (&Room, &Told),
         shutdown: &CancellationToken,
     ) -> Result<()> {
         let task: ListTask = match delivery.message.decode() {
@@ -131,11 +136,17 @@ impl Lister {
                 let message = delivery.message.clone();
                 settled(delivery.again(message, NO_ROOM_WAIT).await)
             }
-            Err(Unfinished::Failed(failure)) => self.failed(delivery, task, failure).await,
+            Err(Unfinished::Failed(failure)) => self.failed(delivery, task, failure, told).await,
         }
     }
 
-    async fn failed(self, delivery: Delivery, task: ListTask, failure: Failure) -> Result<()> {
+    async fn failed(
+        self,
+        delivery: Delivery,
+        task: ListTask,
+        failure: Failure,
+        told: &Told,
+    ) -> Result<()> {
         self.metrics.pages.with_label_values(&["failed"]).inc();
         self.metrics
             .attempt_failures
@@ -147,17 +158,38 @@ impl Lister {
         let now_ms = self.clients.clock().unix_ms();
         let tries = Tries::of(&delivery.message.headers, now_ms);
         let attempt = tries.attempt;
-        match self.retry.decide(&failure, tries, rand::random()) {
+        let decision = self.retry.decide(&failure, tries, rand::random());
+        let given_up = decision == Decision::GiveUp;
+        let about = (task.job.clone(), task.root, failure.reason, given_up);
+        let news = told.is_news(about, Instant::now());
+        match decision {
             Decision::Stop => Err(failure),
             Decision::Wait(wait) => {
-                tracing::warn!(job.id = %task.job, attempt, ?wait, %failure, "listing is tried again");
+                match news {
+                    Some(more) => tracing::warn!(
+                        job.id = %task.job, attempt, ?wait, more, %failure,
+                        "listing is tried again"
+                    ),
+                    None => tracing::debug!(
+                        job.id = %task.job, attempt, ?wait, %failure,
+                        "listing is tried again"
+                    ),
+                }
                 let mut message = delivery.message.clone();
                 message.headers.attempt += 1;
                 message.headers.since_ms = tries.since_ms(now_ms);
                 settled(delivery.again(message, wait).await)
             }
             Decision::GiveUp => {
-                tracing::error!(job.id = %task.job, %failure, "a range cannot be listed");
+                match news {
+                    Some(more) => tracing::error!(
+                        job.id = %task.job, more, %failure,
+                        "a range cannot be listed"
+                    ),
+                    None => {
+                        tracing::debug!(job.id = %task.job, %failure, "a range cannot be listed")
+                    }
+                }
                 match self.give_up((task.job, task.id), failure).await {
                     Ok(()) => settled(delivery.ack().await),
                     Err(failure) => {

@@ -264,6 +264,22 @@ impl Running {
         }
     }
 
+    /// Waits for the process to end by itself, unless it is to be killed before: none then.
+    pub(crate) async fn finish_or_kill(
+        mut self,
+        kill: impl Future<Output = ()>,
+    ) -> Option<Finished> {
+        tokio::select! {
+            biased;
+            () = kill => {
+                self.kill().await;
+                return None;
+            }
+            ended = tokio::time::timeout(LONGEST, self.child.wait()) => drop(ended),
+        }
+        Some(self.finish().await)
+    }
+
     /// Kills the process (-9) and reaps it; tells whether it was still alive.
     pub(crate) async fn kill(mut self) -> bool {
         self.child.start_kill().unwrap();

@@ -80,7 +80,38 @@ async fn an_object_beside_a_folder_of_its_name_fails_alone() {
     let failed = world.endings(&done, EndingKind::Failed);
     assert_eq!(failed.len(), 1);
     assert!(["dir", "dir/y"].contains(&failed[0].key.as_str()));
-    assert!(!failed[0].message.is_empty());
+    assert_eq!(failed[0].reason, "destination_rejected");
+    for part in ["hierarchical", "rename the object or the folder"] {
+        assert!(failed[0].message.contains(part), "{}", failed[0].message);
+    }
+}
+
+/// Whichever is there first stays, and what is in its way fails alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_first_of_an_object_and_a_folder_stays() {
+    for (first, refused) in [
+        (&["dir"][..], &["dir/sub/z", "dir/y"][..]),
+        (&["dir/y", "dir/sub/z"], &["dir"]),
+    ] {
+        let world = world(first).await;
+        copy(&world, &[])
+            .await
+            .assert_all_copied(first.len() as u64);
+        for key in refused {
+            world.cloud.put_object("source", key, Object::bytes("late"));
+        }
+        let done = copy(&world, &["--job-name=again"]).await;
+        assert_eq!(done.code(), Some(1), "{}", done.stderr);
+        assert_eq!(done.count("objects_copied"), first.len() as u64);
+        let failed = world.endings(&done, EndingKind::Failed);
+        let keys: BTreeSet<_> = failed.iter().map(|line| line.key.clone()).collect();
+        assert_eq!(keys, names(refused));
+        for line in failed {
+            let remedy = "rename the object or the folder";
+            assert!(line.message.contains(remedy), "{}", line.message);
+        }
+        assert_eq!(blobs(&world), names(first));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ mod crash_points;
 mod dashboard;
 mod denied;
 mod destination_credentials;
+mod destination_trouble;
 mod dry_run;
 mod embedded_durability;
 mod embedded_ledger;

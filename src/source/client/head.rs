@@ -40,6 +40,8 @@ pub struct ObjectHead {
     pub archive_status: Option<String>,
     /// A restored copy of an archived object can be read now.
     pub restored: bool,
+    /// Until when, as S3 writes it.
+    pub restored_until: Option<String>,
     /// How the object is encrypted: `AES256`, `aws:kms`, …
     pub server_side_encryption: Option<String>,
     /// It is encrypted with a customer's key, which every read must show.
@@ -88,6 +90,7 @@ impl ObjectHead {
             storage_class: get("x-amz-storage-class"),
             archive_status: get("x-amz-archive-status"),
             restored: get("x-amz-restore").is_some_and(|status| restored(&status)),
+            restored_until: get("x-amz-restore").and_then(|status| expiry(&status)),
             server_side_encryption: get("x-amz-server-side-encryption"),
             customer_key: get("x-amz-server-side-encryption-customer-algorithm").is_some(),
             tag_count: get("x-amz-tagging-count")
@@ -131,6 +134,13 @@ fn stored_encoding(value: &str) -> Option<String> {
 /// `ongoing-request="false", expiry-date="…"`: restored, until then.
 fn restored(status: &str) -> bool {
     status.contains("ongoing-request=\"false\"")
+}
+
+/// The `expiry-date` of a restored copy.
+fn expiry(status: &str) -> Option<String> {
+    let (_, date) = status.split_once("expiry-date=\"")?;
+    let (date, _) = date.split_once('"')?;
+    Some(date.to_owned())
 }
 
 /// Base64 of eight bytes, the first the highest. A part's sum (`…-N`) is not the object's.
@@ -206,6 +216,7 @@ mod tests {
             storage_class: some("DEEP_ARCHIVE"),
             archive_status: None,
             restored: false,
+            restored_until: None,
             server_side_encryption: some("aws:kms"),
             customer_key: false,
             tag_count: 3,
@@ -260,6 +271,21 @@ mod tests {
                 b"ongoing-request=\"false\", expiry-date=\"Fri, 01 Mar 2024 00:00:00 GMT\"",
             ),
         ]));
+    }
+
+    #[test]
+    fn until_when_a_copy_is_restored_is_read() {
+        for (status, until) in [
+            ("ongoing-request=\"true\"", None),
+            (
+                "ongoing-request=\"false\", expiry-date=\"Fri, 01 Mar 2024 00:00:00 GMT\"",
+                Some("Fri, 01 Mar 2024 00:00:00 GMT"),
+            ),
+            ("ongoing-request=\"false\", expiry-date=\"", None),
+            ("", None),
+        ] {
+            assert_eq!(expiry(status).as_deref(), until, "{status}");
+        }
     }
 
     #[test]

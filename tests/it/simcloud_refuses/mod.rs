@@ -6,6 +6,7 @@ mod blob_copies;
 mod blob_hierarchy;
 mod blob_keys;
 mod blob_names;
+mod blob_quirks;
 mod blob_tags;
 mod blob_tiers;
 mod s3_archived;

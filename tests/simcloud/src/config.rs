@@ -35,7 +35,7 @@ pub struct Config {
     pub tls: bool,
     /// How it misbehaves.
     pub faults: Faults,
-    /// In what S3 differs from Amazon's.
+    /// In what S3 differs from Amazon's, and what troubles the accounts have.
     pub quirks: Vec<Quirk>,
     /// Ports to listen on; 0 takes a free one.
     pub ports: Ports,

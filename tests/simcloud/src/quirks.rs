@@ -1,4 +1,5 @@
-//! Servers that speak S3 in their own way, as people who copy from them report it.
+//! Servers that speak S3 in their own way, and accounts with troubles of their own, as people report
+//! them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +11,7 @@ use crate::op::OpKind;
 use crate::query::Query;
 use crate::refusal::Refusal;
 
-/// One way in which a server differs from Amazon's.
+/// One way in which a server differs from Amazon's, or an account from one that is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quirk {
     /// 400 for `x-amz-checksum-mode` (Backblaze B2).
@@ -73,6 +74,15 @@ pub enum Quirk {
     ClassesAreNames,
     /// HEAD of a key below which there are others says 200, without an object of that name.
     FoldersAnswerHead,
+    /// 503 `ServerBusy` for ever for blobs whose name ends in `busy`.
+    BusyBlobs,
+    /// The 201 of Put Blob From URL tells an MD5 that is not the content's, for blobs whose name
+    /// holds `astray`.
+    OtherMd5Told,
+    /// 409 `ContainerBeingDeleted` for the first ten Create Container.
+    ContainersBeingDeleted,
+    /// Blobs whose name ends in `.vhd` are page blobs: 409 `InvalidBlobType` for blocks.
+    PageBlobs,
 }
 
 /// Every quirk with its name on a command line.
@@ -109,6 +119,10 @@ pub const QUIRKS: &[(Quirk, &str)] = &[
     (Quirk::NullVersions, "null-versions"),
     (Quirk::ClassesAreNames, "classes-are-names"),
     (Quirk::FoldersAnswerHead, "folders-answer-head"),
+    (Quirk::BusyBlobs, "busy-blobs"),
+    (Quirk::OtherMd5Told, "other-md5-told"),
+    (Quirk::ContainersBeingDeleted, "containers-being-deleted"),
+    (Quirk::PageBlobs, "page-blobs"),
 ];
 
 impl fmt::Display for Quirk {
@@ -130,6 +144,9 @@ impl FromStr for Quirk {
     }
 }
 
+/// Requests that a deletion of a container outlasts.
+const DELETION: u64 = 10;
+
 /// The quirks of one server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quirks(BTreeSet<Quirk>);
@@ -149,6 +166,37 @@ impl Quirks {
             .range(Quirk::ListV1Only..=Quirk::NoSizes)
             .next()
             .is_some()
+    }
+
+    pub(crate) fn blob_type(&self, name: &str) -> &'static str {
+        match self.has(Quirk::PageBlobs) && name.ends_with(".vhd") {
+            true => "PageBlob",
+            false => "BlockBlob",
+        }
+    }
+
+    /// Refuses what this account refuses whoever asks; `number` says how often it was asked this.
+    pub(crate) fn check_blob(&self, kind: OpKind, name: &str, number: u64) -> Result<(), Refusal> {
+        if self.has(Quirk::BusyBlobs) && name.ends_with("busy") {
+            let message = "The server is busy.";
+            return Err(Refusal::new(503, "ServerBusy", message));
+        }
+        let blocks = [
+            OpKind::PutBlock,
+            OpKind::PutBlockFromUrl,
+            OpKind::PutBlockList,
+            OpKind::GetBlockList,
+        ];
+        if self.blob_type(name) == "PageBlob" && blocks.contains(&kind) {
+            let message = "The blob type is invalid for this operation.";
+            return Err(Refusal::new(409, "InvalidBlobType", message));
+        }
+        let creates = kind == OpKind::CreateContainer;
+        if self.has(Quirk::ContainersBeingDeleted) && creates && number <= DELETION {
+            let message = "The specified container is being deleted. Try operation later.";
+            return Err(Refusal::new(409, "ContainerBeingDeleted", message));
+        }
+        Ok(())
     }
 
     /// Refuses what this server refuses whoever asks.

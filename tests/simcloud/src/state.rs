@@ -51,7 +51,7 @@ pub(crate) struct State {
     /// The most keys in a page of a listing.
     pub(crate) page_keys: AtomicUsize,
     marks: AtomicU64,
-    /// In what S3 differs from Amazon's.
+    /// In what S3 differs from Amazon's, and what troubles the accounts have.
     pub(crate) quirks: Quirks,
 }
 

@@ -22,6 +22,13 @@ const UNAUTHENTICATED: [&str; 5] = [
     "NoAuthenticationInformation",
 ];
 
+/// Refusals of what only block blobs, or only others, can do.
+const BLOB_TYPES: [&str; 3] = [
+    "InvalidBlobType",
+    "BlobTypeNotSupported",
+    "IncorrectBlobType",
+];
+
 /// What a refused request lacks that carried index tags.
 const TAGS: &str = "writing index tags needs a permission of its own: add t to the SAS (sp=rcwt), \
                     give the identity the role Storage Blob Data Owner, or leave the tags out";
@@ -50,6 +57,11 @@ impl BlobError {
     /// Azure does not know who asks, whatever was asked.
     pub(super) fn is_unauthenticated(&self) -> bool {
         UNAUTHENTICATED.iter().any(|code| self.is(code))
+    }
+
+    /// A blob of another type is in the way.
+    pub fn is_blob_type(&self) -> bool {
+        BLOB_TYPES.iter().any(|code| self.is(code))
     }
 
     /// A condition of the request was not met: the blob is there already, or another.
@@ -156,6 +168,7 @@ impl Refusal {
         let message = self.message(what, code, advice);
         let failure = match then {
             Then::Retry => Failure::retry(reason, message),
+            Then::RetryOne => Failure::retry(reason, message).of_one(),
             Then::RetryPerhaps => Failure::retry(reason, message).perhaps(),
             Then::GiveUp => Failure::give_up(reason, message),
             Then::Stop => Failure::stop(reason, message),
@@ -199,6 +212,8 @@ impl Refusal {
 #[derive(Clone, Copy)]
 enum Then {
     Retry,
+    /// The same, of this container or blob alone.
+    RetryOne,
     RetryPerhaps,
     GiveUp,
     Stop,
@@ -245,9 +260,10 @@ fn by_code(code: &str, target: Target) -> Option<(Reason, Then)> {
         "OperationTimedOut" => (Reason::DestinationTimedOut, Then::RetryPerhaps),
         "InternalError" => (Reason::DestinationUnavailable, Then::RetryPerhaps),
         "BlobArchived" => (Reason::DestinationArchived, Then::GiveUp),
-        "PendingCopyOperation" => (Reason::DestinationUnavailable, Then::Retry),
-        // It takes Azure half a minute and more, and passes.
-        "ContainerBeingDeleted" => (Reason::DestinationUnavailable, Then::Retry),
+        // A deletion takes Azure half a minute and more, and passes.
+        "PendingCopyOperation" | "ContainerBeingDeleted" => {
+            (Reason::DestinationUnavailable, Then::RetryOne)
+        }
         "ContainerNotFound" => (Reason::ContainerRejected, Then::Retry),
         "ContainerDisabled" => (Reason::ContainerRejected, Then::GiveUp),
         "InvalidResourceName" | "OutOfRangeInput" | "InvalidUri" | "RequestUrlFailedToParse" => {
@@ -306,7 +322,11 @@ fn advice(code: &str, reason: Reason) -> &'static str {
             "somebody holds a lease on the blob: end or break it"
         }
         ("SnapshotsPresent", _) => "the blob has snapshots, which are somebody's backups",
-        ("ContainerBeingDeleted", _) => "the container is being deleted: waited for",
+        ("ContainerBeingDeleted", _) => {
+            "the container is being deleted, which takes half a minute or more: waited for, then it \
+             is made anew"
+        }
+        ("PendingCopyOperation", _) => "somebody else's copy to this blob is under way: waited for",
         ("UnauthorizedBlobOverwrite", _) => {
             "the blob exists and the SAS may only create; add write (w)"
         }

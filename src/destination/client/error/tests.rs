@@ -236,6 +236,20 @@ fn only_a_failure_inside_the_service_may_have_taken_effect() {
 }
 
 #[test]
+fn what_one_container_or_blob_is_busy_with_says_nothing_of_the_account() {
+    for (status, code, one) in [
+        (409, "ContainerBeingDeleted", true),
+        (409, "PendingCopyOperation", true),
+        (503, "ServerBusy", false),
+        (500, "InternalError", false),
+    ] {
+        let failure = refuse(status, code, None, Target::Blob).failure;
+        assert_eq!(failure.concerns_one, one, "{code}");
+        assert_eq!(failure.remedy, Remedy::Retry, "{code}");
+    }
+}
+
+#[test]
 fn a_refusal_is_read_from_headers_and_body() {
     let mut headers = HeaderMap::new();
     headers.insert("x-ms-request-id", "r-1".parse().unwrap());

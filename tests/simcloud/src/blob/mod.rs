@@ -42,6 +42,8 @@ impl Request {
         secure: bool,
     ) -> Result<Response<Body>, Refusal> {
         let grant = self.authorise(state, parts, secure)?;
+        let number = state.counters.requests(self.kind);
+        state.quirks.check_blob(self.kind, &self.name, number)?;
         match self.kind {
             OpKind::ListContainers => containers::list(state, self),
             OpKind::GetServiceProperties => Ok(containers::service_properties()),

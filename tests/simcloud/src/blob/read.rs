@@ -51,7 +51,8 @@ pub(crate) fn get(
             .header("content-range", format!("bytes */{}", blob.length))
     })?;
     let mut response = Response::new(Body::default());
-    facts(&mut response, blob, range.is_some());
+    let blob_type = state.quirks.blob_type(&request.name);
+    facts(&mut response, (blob, blob_type), range.is_some());
     if parts.method == Method::HEAD {
         let tier = blob.tier.as_deref().unwrap_or("Hot");
         set(&mut response, "x-ms-access-tier", tier);
@@ -85,7 +86,7 @@ pub(crate) fn get(
     Ok(response)
 }
 
-fn facts(response: &mut Response<Body>, blob: &Committed, ranged: bool) {
+fn facts(response: &mut Response<Body>, (blob, blob_type): (&Committed, &str), ranged: bool) {
     let properties = &blob.properties;
     let content_type = properties.content_type.as_deref();
     let md5 = properties.md5.map(|md5| STANDARD.encode(md5));
@@ -104,7 +105,7 @@ fn facts(response: &mut Response<Body>, blob: &Committed, ranged: bool) {
         ("cache-control", properties.cache_control.as_deref()),
         (md5_name, md5.as_deref()),
         ("accept-ranges", Some("bytes")),
-        ("x-ms-blob-type", Some("BlockBlob")),
+        ("x-ms-blob-type", Some(blob_type)),
         ("x-ms-lease-status", Some("unlocked")),
         ("x-ms-lease-state", Some("available")),
         ("x-ms-server-encrypted", Some("true")),

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use simcloud::{ACCOUNT, Action, Content, Object, OpKind};
+use tokio::time::Instant;
 
 use super::fleet::{Fleet, SUBMIT};
 use crate::bad_input::run::Running;

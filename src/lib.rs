@@ -28,6 +28,7 @@ pub mod copier;
 pub mod destination;
 mod expiry;
 pub mod failure;
+pub mod files;
 pub mod filter;
 pub mod http;
 pub mod job;

@@ -10,21 +10,18 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, complaint};
 use crate::failure::{Failure, Reason, Result};
+use crate::files;
 use crate::logging;
 
 pub use crate::logging::Audience;
 
 /// How long work begun may take to finish after a stop; what is left comes back to others.
 pub const DRAIN: Duration = Duration::from_secs(20);
-
-/// Files a process has open beside its connections.
-const OTHER_FILES: u64 = 200;
 
 /// The exit code of wrong use.
 const WRONG_USE: u8 = 2;
@@ -52,6 +49,9 @@ pub fn run<F>(work: impl FnOnce(CancellationToken) -> F) -> ExitCode
 where
     F: Future<Output = Result<u8>>,
 {
+    if let Err(failure) = files::raise_limit() {
+        return failed(&failure);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -94,25 +94,6 @@ pub fn code_of(failure: &Failure) -> u8 {
     } else {
         1
     }
-}
-
-/// How many connections this process may open to each of two sides. The limit on open files is
-/// raised as far as it may be.
-pub fn most_connections() -> u16 {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = Rlimit {
-            current: limit.maximum,
-            ..limit
-        };
-        match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => limit = raised,
-            Err(error) => tracing::debug!(%error, "the limit on open files stays as it is"),
-        }
-    }
-    let files = limit.current.unwrap_or(u64::MAX);
-    let each = files.saturating_sub(OTHER_FILES) / 2;
-    u16::try_from(each.max(1)).unwrap_or(u16::MAX)
 }
 
 /// One line to stderr; a closed stderr is nobody's problem.

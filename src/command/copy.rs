@@ -15,7 +15,7 @@ use crate::broker::Broker;
 use crate::broker::embedded::EmbeddedBroker;
 use crate::clock::Clock;
 use crate::config::{CopyCommand, Env};
-use crate::copier::probe;
+use crate::copier::probe::{self, Writers};
 use crate::failure::Result;
 use crate::job::JobSpec;
 use crate::message::JobEvent;
@@ -150,7 +150,8 @@ async fn submit(
         destination_clock,
         ..request.plan(&source, job.clone(), now_ms).await?
     };
-    probe::warn(&wiring.clients().of(&spec)?, &spec, metrics).await;
+    let clients = wiring.clients().of(&spec)?;
+    probe::check(&clients, &spec, metrics, Writers::Ourselves).await?;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(
         broker,

@@ -12,7 +12,7 @@ use super::wiring::{self, AWS_HOME, Wiring};
 use crate::board::{self, Board, KnownJob};
 use crate::broker::Broker;
 use crate::config::{Env, ListerCli};
-use crate::copier::probe;
+use crate::copier::probe::{self, Writers};
 use crate::destination::url::DestinationUrl;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec};
@@ -161,7 +161,8 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
         destination_clock,
         ..request.plan(&source, job.clone(), now_ms).await?
     };
-    probe::warn(&wiring.clients().of(&spec)?, &spec, &fleet.metrics).await;
+    let clients = wiring.clients().of(&spec)?;
+    probe::check(&clients, &spec, &fleet.metrics, Writers::Others).await?;
     tracing::info!(job.id = %job, roots = spec.roots.len(), "job submitted");
     board::append(broker, Some(&job), &JobEvent::Submitted(Box::new(spec))).await?;
     Ok(Joined { job, round: 0 })

@@ -11,14 +11,16 @@ use super::{Env, sizes};
 use crate::copier::Speed;
 use crate::destination::url::DestinationUrl;
 use crate::failure::Result;
+use crate::files;
 use crate::filter::Filter;
 use crate::job::{ContentHeaders, CopyOptions, Filters, Overwrite, Properties};
 use crate::pace::Pace;
-use crate::process;
 use crate::submit::{Request, Selection};
 
 /// Objects a copier works on at a time, where nothing else is said.
 const CONCURRENCY: u16 = 2000;
+/// So few requests at a time are worth a warning.
+const FEW: u16 = 128;
 
 /// Tiers of a block blob.
 const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
@@ -42,10 +44,15 @@ impl SpeedArgs {
     pub fn speed(&self, env: Env) -> Result<Speed> {
         let azcopys = || env("AZCOPY_CONCURRENCY_VALUE")?.parse().ok();
         let wanted = self.concurrency.or_else(azcopys);
-        let wanted = wanted.filter(|value| *value > 0).unwrap_or(CONCURRENCY);
+        let asked = wanted.filter(|value| *value > 0);
+        let (wanted, most) = (asked.unwrap_or(CONCURRENCY), files::most_connections());
+        // What nobody asked for is missed by nobody, unless little is left.
+        if most < wanted && (asked.is_some() || most < FEW) {
+            files::say_lowered(wanted, most);
+        }
         let pace = sizes::bytes_per_second(&self.cap_mbps)?;
         Ok(Speed {
-            concurrency: wanted.min(process::most_connections()),
+            concurrency: wanted.min(most),
             hold: Duration::from_secs(60 * u64::from(self.hold_denied)),
             pace: pace.map(Pace::new),
         })

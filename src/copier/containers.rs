@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::destination::client::{ContainerState, Destination};
-use crate::failure::Result;
+use crate::failure::{Failure, Reason, Result};
 
 /// Containers this process has made or found.
 #[derive(Clone, Debug, Default)]
@@ -41,4 +41,15 @@ impl Containers {
     pub(super) async fn forget(&self, name: &str) {
         self.made.lock().await.remove(name);
     }
+}
+
+/// A container that is not there, and that could not be made.
+pub(super) fn missing(name: &str) -> Failure {
+    Failure::give_up(
+        Reason::ContainerRejected,
+        format!(
+            "container {name} does not exist and the SAS may not create it; create it, or give a \
+             SAS that may"
+        ),
+    )
 }

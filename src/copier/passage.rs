@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::blocks::contended;
+use super::containers;
 use super::existing::head_blob;
 use super::seat::{Lane, Place};
 use crate::clients::JobClients;
@@ -299,10 +300,10 @@ impl Passage {
         error: BlobError,
         made: Option<ContainerState>,
     ) -> Result<ContainerState, BlobError> {
-        let containers = &self.clients.containers;
+        let made_here = &self.clients.containers;
         let name = &self.blob.container;
         let Some(made) = made else {
-            let ensured = containers.ensure(&self.clients.destination, name).await;
+            let ensured = made_here.ensure(&self.clients.destination, name).await;
             if let Err(failure) = &ensured
                 && failure.concerns_one
             {
@@ -313,15 +314,9 @@ impl Passage {
             return Ok(ensured?);
         };
         if made == ContainerState::Unknown {
-            return Err(BlobError::from(Failure::give_up(
-                Reason::ContainerRejected,
-                format!(
-                    "container {name} does not exist and the SAS may not create it; create it, or \
-                     give a SAS that may"
-                ),
-            )));
+            return Err(containers::missing(name).into());
         }
-        containers.forget(name).await;
+        made_here.forget(name).await;
         Err(error)
     }
 }

@@ -32,6 +32,8 @@ pub struct Sas {
     starts: Option<i64>,
     expires: Option<i64>,
     writes_tags: Option<bool>,
+    writes: Option<bool>,
+    opens_container: bool,
 }
 
 impl Sas {
@@ -66,6 +68,10 @@ impl Sas {
             writes_tags: fields
                 .get("sp")
                 .map(|permissions| permissions.contains('t')),
+            writes: fields
+                .get("sp")
+                .map(|permissions| permissions.contains('w')),
+            opens_container: !matches!(fields.get("sr"), Some("b" | "d")),
             query: query.to_owned().into(),
         })
     }
@@ -102,6 +108,18 @@ impl Sas {
     /// May index tags be written with it? None where a stored access policy says.
     pub fn writes_tags(&self) -> Option<bool> {
         self.writes_tags
+    }
+
+    /// May more be done with it than create blobs that are not there? None where a stored access
+    /// policy says.
+    pub fn writes(&self) -> Option<bool> {
+        self.writes
+    }
+
+    /// Is it good for more than one folder or blob? Another knows nothing of its container, and its
+    /// signature is no good there.
+    pub fn opens_container(&self) -> bool {
+        self.opens_container
     }
 
     /// The query string without `?`, to be appended to a request's URL.

@@ -132,6 +132,7 @@ impl World {
 pub(crate) struct Invocation {
     args: Vec<String>,
     env: BTreeMap<String, String>,
+    files: Option<u32>,
 }
 
 impl Invocation {
@@ -142,6 +143,7 @@ impl Invocation {
         Self {
             args: Vec::new(),
             env,
+            files: None,
         }
     }
 
@@ -169,6 +171,24 @@ impl Invocation {
         self
     }
 
+    /// Lets the process have so many files open and no more.
+    pub(crate) fn with_files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
+    /// The program, to be given its arguments.
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_blobfleet");
+        let Some(most) = self.files else {
+            return Command::new(program);
+        };
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, program]);
+        shell
+    }
+
     /// Starts the command.
     pub(crate) fn start(&self) -> Running {
         self.start_into(Stdio::piped())
@@ -182,7 +202,8 @@ impl Invocation {
     }
 
     fn start_into(&self, stdout: Stdio) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_blobfleet"))
+        let mut child = self
+            .program()
             .args(&self.args)
             .env_clear()
             .envs(&self.env)

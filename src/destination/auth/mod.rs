@@ -140,6 +140,19 @@ impl Auth {
         matches!(self.credential, Credential::Sas(_))
     }
 
+    /// Can its signature be tried at a container? That of a SAS for a folder or a blob cannot.
+    pub(super) fn opens_container(&self) -> bool {
+        match &self.credential {
+            Credential::Sas(sas) => sas.opens_container(),
+            Credential::SharedKey(_) | Credential::Entra(_) => true,
+        }
+    }
+
+    /// Is it a SAS that may only create blobs, for all it says of itself?
+    pub(super) fn only_creates(&self) -> bool {
+        matches!(&self.credential, Credential::Sas(sas) if sas.writes() != Some(true))
+    }
+
     /// Signs a request whose headers and query are final.
     pub(super) async fn authorize(&self, request: &mut reqwest::Request) -> Result<()> {
         match &self.credential {

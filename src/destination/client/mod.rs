@@ -89,6 +89,12 @@ impl Destination {
         self.auth.ends()
     }
 
+    /// Is the credential a SAS that may only create blobs, for all it says of itself? Blocks are
+    /// refused to it, and whole blobs are not.
+    pub fn only_creates(&self) -> bool {
+        self.auth.only_creates()
+    }
+
     /// Whether a container exists.
     ///
     /// # Errors
@@ -111,7 +117,8 @@ impl Destination {
     /// credential is no good for anything.
     pub async fn check_access(&self, container: &str) -> Result<()> {
         match self.container_exists(container).await {
-            Err(error) if error.status.is_none() || error.is_unauthenticated() => {
+            Err(error) if error.status.is_none() => Err(error.failure),
+            Err(error) if error.is_unauthenticated() && self.auth.opens_container() => {
                 Err(error.failure)
             }
             _ => Ok(()),

@@ -291,6 +291,18 @@ impl SimCloud {
         sas::container_sas(account, container, &key, permissions, expiry)
     }
 
+    /// A SAS for what lies in one folder of a container (`sr=d`), as a query string without `?`.
+    pub fn directory_sas(
+        &self,
+        account: &str,
+        (container, folder): (&str, &str),
+        permissions: &str,
+        expiry: SystemTime,
+    ) -> String {
+        let key = self.raw_key(account);
+        sas::directory_sas(account, (container, folder), &key, permissions, expiry)
+    }
+
     /// A bearer token that is good for everything in an account until `end`: the role Storage
     /// Blob Data Owner.
     pub fn add_token(&self, account: &str, token: &str, end: SystemTime) {

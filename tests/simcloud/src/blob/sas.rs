@@ -57,6 +57,26 @@ pub(crate) fn container_sas(
     seal(&pairs, key, |query| service_text(&resource, query))
 }
 
+/// A service SAS for a folder of a container, as a query string.
+pub(crate) fn directory_sas(
+    account: &str,
+    (container, folder): (&str, &str),
+    key: &[u8],
+    permissions: &str,
+    expiry: SystemTime,
+) -> String {
+    let (expiry, depth) = (sas_date(expiry), folder.split('/').count().to_string());
+    let pairs = [
+        ("sv", VERSION),
+        ("sr", "d"),
+        ("sdd", &depth),
+        ("sp", permissions),
+        ("se", &expiry),
+    ];
+    let resource = format!("/blob/{account}/{container}/{folder}");
+    seal(&pairs, key, |query| service_text(&resource, query))
+}
+
 fn seal(pairs: &[(&str, &str)], key: &[u8], text: impl Fn(&Query) -> String) -> String {
     let pairs: Vec<String> = pairs
         .iter()
@@ -153,6 +173,12 @@ fn resource(request: &Request, level: &str) -> Result<String, Refusal> {
     match level {
         "c" => Ok(container),
         "b" => Ok(format!("{container}/{}", request.name)),
+        "d" => {
+            let depth = request.query.get("sdd").and_then(|text| text.parse().ok());
+            let depth: usize = depth.ok_or_else(|| failed("sdd is mandatory"))?;
+            let folder: Vec<&str> = request.name.split('/').take(depth).collect();
+            Ok(format!("{container}/{}", folder.join("/")))
+        }
         _ => Err(failed("sr is invalid")),
     }
 }

@@ -1,6 +1,8 @@
 //! The small HTTP server every role may have: `/metrics`, `/healthz` (it lives), `/readyz` (it
 //! reaches its broker), and what the role adds.
 
+mod bounded;
+
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -11,7 +13,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::bounded::Bounded;
 use crate::failure::{Failure, Reason, Result};
+use crate::files;
 use crate::metrics::Metrics;
 
 /// The content type of Prometheus' text format.
@@ -44,6 +48,7 @@ pub async fn start(
     tracing::info!(%bound, "serving /metrics, /healthz and /readyz");
     tokio::spawn(async move {
         let stopped = async move { shutdown.cancelled().await };
+        let listener = Bounded::new(listener, files::most_served());
         if let Err(error) = axum::serve(listener, router)
             .with_graceful_shutdown(stopped)
             .await

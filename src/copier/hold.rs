@@ -115,6 +115,20 @@ impl Bucket {
         Verdict::Holds(BETWEEN.0)
     }
 
+    /// The next object is tried at once, and the time there is begins anew.
+    fn wake(&mut self, now: Instant) {
+        let held = self.held.map(|_| Held {
+            since: now,
+            next: now,
+            between: BETWEEN.0,
+        });
+        *self = Self {
+            held,
+            recovered: self.recovered,
+            ..Self::default()
+        };
+    }
+
     /// Counts an object that is to be logged; gives how many these are in a row.
     fn tell(&mut self) -> u32 {
         self.told = self.told.saturating_add(1);
@@ -220,11 +234,27 @@ impl Holds {
         told <= WARNED
     }
 
-    /// An object of the bucket arrived.
-    pub(super) fn arrived(&self, bucket: &str) {
+    /// Somebody asks for another try: where the bucket is held, one object has it at once.
+    pub(super) fn wake(&self, bucket: &str) {
         let mut buckets = self.lock();
         let Some(state) = buckets.get_mut(bucket) else {
             return;
+        };
+        state.wake(Instant::now());
+        if state.held.is_some() {
+            let what = self.what;
+            tracing::info!(
+                bucket,
+                "{what} {bucket} is tried again at once, as it was asked for"
+            );
+        }
+    }
+
+    /// An object of the bucket arrived; true where that ends a hold.
+    pub(super) fn arrived(&self, bucket: &str) -> bool {
+        let mut buckets = self.lock();
+        let Some(state) = buckets.get_mut(bucket) else {
+            return false;
         };
         let was_held = state.held.is_some();
         *state = Bucket {
@@ -236,6 +266,7 @@ impl Holds {
             tracing::warn!(bucket, "{what} {bucket} can be {done} again");
             self.held.dec();
         }
+        was_held
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
@@ -309,6 +340,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_for_it_has_one_tried_at_once_and_the_time_begins_anew() {
+        let start = Instant::now();
+        let mut bucket = denied_all(start);
+        let late = start + PATIENCE - Duration::from_secs(1);
+        assert_eq!(bucket.admit(late), Admission::Go);
+        assert!(matches!(bucket.admit(late), Admission::Wait(_)));
+        bucket.wake(late);
+        assert_eq!(bucket.admit(late), Admission::Go);
+        let others = Admission::Wait(BETWEEN.0);
+        assert_eq!(bucket.admit(late), others, "the others wait for it");
+        let later = late + PATIENCE / 2;
+        assert!(matches!(bucket.denied(later, PATIENCE), Verdict::Wait(_)));
+
+        let mut bucket = denied_all(start);
+        assert_eq!(bucket.denied(start + PATIENCE, PATIENCE), Verdict::Fails);
+        bucket.wake(start + PATIENCE);
+        assert!(!bucket.given_up, "what was given up is held anew");
+    }
+
+    #[test]
     fn nothing_is_put_back_for_long() {
         let start = Instant::now();
         let mut bucket = denied_all(start);
@@ -340,7 +391,7 @@ mod tests {
         assert_eq!(denied("b"), Some(BETWEEN.0));
         assert!(matches!(holds.admit("b"), Admission::Wait(_)));
         assert_eq!(holds.held.get(), 1);
-        holds.arrived("b");
+        assert!(holds.arrived("b") && !holds.arrived("b"));
         assert_eq!(holds.admit("b"), Admission::Go);
         assert_eq!(holds.held.get(), 0);
         let late = holds.denied("b", begun, &failure);

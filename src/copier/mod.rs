@@ -26,6 +26,7 @@ mod relay;
 mod seat;
 pub(crate) mod target;
 mod transfer;
+mod wake;
 mod whole;
 mod worker;
 
@@ -53,6 +54,7 @@ use etags::OddEtags;
 use hold::Holds;
 use outcomes::Outcomes;
 use refusals::Refusals;
+use wake::Woken;
 
 /// How much a copier does at a time, and how patiently.
 #[derive(Clone, Debug)]
@@ -145,7 +147,9 @@ async fn supervise(shared: &Shared) -> Result<()> {
     let mut board = shared.copier.board.clone();
     let mut working: JoinSet<((JobId, u32), Result<()>)> = JoinSet::new();
     let mut known: HashMap<JobId, (u32, CancellationToken)> = HashMap::new();
+    let mut woken = Woken::new(&board);
     let result = loop {
+        woken.follow(shared);
         for (job, stop) in news(&board, &mut known, &shared.shutdown) {
             let shared = Shared {
                 several: seat::has_several(&job.spec),

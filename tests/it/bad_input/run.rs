@@ -300,12 +300,14 @@ fn job_logs(home: &Path) -> String {
         .collect()
 }
 
-fn program(name: &str) -> &'static str {
+/// A program of this build, or any by its path.
+fn program(name: &str) -> &str {
     match name {
         "blobfleet" => env!("CARGO_BIN_EXE_blobfleet"),
         "lister" => env!("CARGO_BIN_EXE_lister"),
         "copier" => env!("CARGO_BIN_EXE_copier"),
         "reporter" => env!("CARGO_BIN_EXE_reporter"),
+        path if path.starts_with('/') => path,
         other => panic!("no program {other}"),
     }
 }

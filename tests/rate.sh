@@ -5,7 +5,7 @@
 #   bash tests/rate.sh [OBJECTS]
 #
 # One fleet of two copiers over a RabbitMQ of its own; a job of OBJECTS (20,000) alone and beside a
-# job of 20,000 that is held, three turns of both. The median of the three ratios must be 0.9 or
+# job of 20,000 that is held, five turns of both. The median of the ratios must be 0.9 or
 # more. Prints each turn.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

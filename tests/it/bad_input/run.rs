@@ -200,6 +200,12 @@ impl Running {
         self.signal("-KILL");
     }
 
+    /// Kills it and waits until it is gone, with its locks and its port.
+    pub(crate) async fn die(mut self) {
+        self.kill();
+        drop((&mut self.output).await.unwrap());
+    }
+
     /// The most memory it has had resident, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();

@@ -103,7 +103,9 @@ async fn killed_half_way(fleet: &Fleet) -> Option<Value> {
         fleet.role(&copier),
     ];
     let job = half_done(fleet).await;
-    roles.iter().for_each(|role| role.kill());
+    for role in roles {
+        role.die().await;
+    }
     fleet.world.cloud.clear_hook();
     gate.open();
     Some(job)
@@ -164,7 +166,7 @@ async fn a_state_folder_of_before_goes_on() {
         assert!(!running.has_ended());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    running.kill();
+    running.die().await;
     world.cloud.clear_hook();
     gate.open();
     let list = "blobfleet jobs list --output-type json";

@@ -14,7 +14,7 @@ use super::fleet_refused::{submitted, until};
 
 /// Objects of the job that is measured; without it there is nothing to do.
 const OBJECTS: &str = "BLOBFLEET_RATE_OBJECTS";
-const TURNS: u64 = 3;
+const TURNS: u64 = 5;
 const REFUSED: u64 = 20_000;
 /// What the rate beside it must come to, of that alone.
 const LEAST: f64 = 0.9;

@@ -51,7 +51,11 @@ pub(super) async fn submitted(fleet: &Fleet, line: &str) -> String {
 
 /// Has the first messages of a job wait for an hour.
 async fn put_off(fleet: &Fleet, job: &str) {
-    let options = AmqpOptions::default();
+    // Nobody kills this broker, so that nothing is lost of a queue just made.
+    let options = AmqpOptions {
+        settle: Duration::ZERO,
+        ..AmqpOptions::default()
+    };
     let broker = AmqpBroker::connect(&fleet.node.url(), options)
         .await
         .unwrap();
@@ -127,9 +131,8 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
     })
     .await;
     copiers[0].kill();
-    reporter.kill();
-    let reporter = fleet.reporter("reporter");
-    until_up(&fleet).await;
+    reporter.die().await;
+    let reporter = until_ready(&fleet, fleet.reporter("reporter"), 200).await;
     let other = until(&fleet, second, |job| job["status"] != "Running").await;
 
     assert_eq!(other["status"], "Completed", "{other}");
@@ -178,15 +181,6 @@ async fn assert_told(fleet: &Fleet, copier: Running) {
         "can be written again",
     ] {
         assert!(ended.stderr.contains(said), "{said}: {ended:?}");
-    }
-}
-
-/// Waits for a reporter that was just started.
-async fn until_up(fleet: &Fleet) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while fleet.ready().await != Some(200) {
-        assert!(Instant::now() < end, "the reporter does not come back");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

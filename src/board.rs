@@ -31,6 +31,8 @@ pub struct KnownJob {
     pub reopened: u32,
     /// The round of its last end: every task of it or before is done with, whatever has come since.
     pub over: Option<u32>,
+    /// How often it was asked for that what is held or waits is tried at once.
+    pub wakes: u32,
     /// A record of it could not be read, which may have been its end: nothing is done for it.
     pub unreadable: bool,
 }
@@ -44,6 +46,7 @@ impl KnownJob {
             round: 0,
             reopened: 0,
             over: None,
+            wakes: 0,
             unreadable: false,
         }
     }
@@ -59,6 +62,8 @@ impl KnownJob {
     }
 
     fn reopen(&mut self, round: u32) {
+        // One of the round it is in tells no more than this.
+        self.wakes = self.wakes.wrapping_add(1);
         if round <= self.round {
             return;
         }

@@ -148,6 +148,10 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// a consumer's hands do not count.
     async fn again(&self, job: &JobId) -> Result<u64>;
 
+    /// Makes a job's messages that wait for their time ready now; gives how many. One that is on
+    /// its way may be delivered twice.
+    async fn wake(&self, job: &JobId) -> Result<u64>;
+
     /// Appends to the job log and returns when it is durable.
     async fn append(&self, record: Envelope) -> Result<()>;
 

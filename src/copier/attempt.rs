@@ -10,6 +10,7 @@ use super::blocks::Unproven;
 use super::hold::Admission;
 use super::seat::{self, Lane};
 use super::transfer::{self, Attempt};
+use super::wake;
 use crate::broker::{Delivery, MAX_WAIT};
 use crate::failure::{Failure, Reason, Remedy, Result};
 use crate::job::{JobId, JobSpec, Root};
@@ -38,7 +39,7 @@ pub(super) async fn handle(
         Ok(root) => root,
         Err(failure) => return failed(shared, (spec, None), delivery, task, failure).await,
     };
-    let container = format!("{}/{}", spec.account, root.container);
+    let container = container(spec, root);
     if let Some(wait) = held(shared, &root.bucket, &container) {
         return put_back(delivery, wait).await;
     }
@@ -59,8 +60,13 @@ pub(super) async fn handle(
     let copied = transfer::copy(shared, spec, root, &task, lane).await;
     working.dec();
     if let Ok(Attempt::Ended(Ending::Copied { .. }) | Attempt::Paused(_)) = copied {
-        shared.holds.arrived(&root.bucket);
-        shared.held_containers.arrived(&container);
+        let ended = [
+            shared.holds.arrived(&root.bucket),
+            shared.held_containers.arrived(&container),
+        ];
+        if ended.contains(&true) {
+            wake::after_hold(shared, &root.bucket, &container);
+        }
     }
     let (task, failure) = match copied {
         Ok(Attempt::Ended(ending)) => {
@@ -98,6 +104,11 @@ async fn without_wrong_blob(
             message: format!("not copied after all ({reason}: {message}), and {left}"),
         },
     }
+}
+
+/// What a container is held by.
+pub(super) fn container(spec: &JobSpec, root: &Root) -> String {
+    format!("{}/{}", spec.account, root.container)
 }
 
 /// The task that also names the blob its next try has to replace or delete.

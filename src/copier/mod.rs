@@ -29,6 +29,7 @@ mod seat;
 pub(crate) mod target;
 mod told;
 mod transfer;
+mod wake;
 mod whole;
 mod worker;
 
@@ -57,6 +58,7 @@ use hold::Holds;
 use outcomes::Outcomes;
 use refusals::Refusals;
 use told::Told;
+use wake::Woken;
 
 /// How much a copier does at a time, and how patiently.
 #[derive(Clone, Debug)]
@@ -151,7 +153,9 @@ async fn supervise(shared: &Shared) -> Result<()> {
     let mut board = shared.copier.board.clone();
     let mut working: JoinSet<((JobId, u32), Result<()>)> = JoinSet::new();
     let mut known: HashMap<JobId, (u32, CancellationToken)> = HashMap::new();
+    let mut woken = Woken::new(&board);
     let result = loop {
+        woken.follow(shared);
         for (job, stop) in news(&board, &mut known, &shared.shutdown) {
             let shared = Shared {
                 several: seat::has_several(&job.spec),

@@ -395,11 +395,11 @@ pub enum JobEvent {
     /// A job has ended; its queues are gone.
     Ended(JobEnd),
     /// What had failed of a job is put back; one that had ended goes on, and its queues are there
-    /// again.
+    /// again. What is held of it, or waits to be tried again, is tried at once.
     Reopened {
         /// The job.
         job: JobId,
-        /// The round that begins.
+        /// The round that begins; the one it is in already where nothing had failed.
         round: u32,
     },
     /// A reporter's ledger took charge of this log.

@@ -68,7 +68,7 @@ async fn listed(broker: &dyn Broker, job: JobId, round: u32) -> Result<()> {
 /// The queues first: whoever hears of the round works with them.
 async fn reopen(broker: &dyn Broker, job: JobId, round: u32) -> Result<()> {
     broker.declare_job(&job).await?;
-    tracing::info!(job.id = %job, round, "what failed is put back");
+    tracing::info!(job.id = %job, round, "what failed, is held or waits is to be tried again");
     let event = JobEvent::Reopened {
         job: job.clone(),
         round,

@@ -9,7 +9,8 @@ use tokio::time::{Instant, timeout};
 use crate::broker_contract_jobs::{
     a_deleted_queue_ends_its_consumer, everyone_reads_the_log_from_its_start,
     foreign_bodies_pass_untouched, it_is_seen_whether_anyone_takes_from_a_queue, jobs_come_and_go,
-    publishing_to_no_queue_is_refused, what_waits_to_be_tried_again_is_counted,
+    publishing_to_no_queue_is_refused, what_waits_comes_at_once_when_it_is_woken,
+    what_waits_to_be_tried_again_is_counted,
 };
 use crate::broker_fixture::{Fixture, SOON, drain, job, message, messages, next, nothing_more};
 
@@ -57,6 +58,7 @@ contract! {
     foreign_bodies_pass_untouched(100_000);
     two_consumers_share_a_queue(100_000);
     what_waits_to_be_tried_again_is_counted(100_000);
+    what_waits_comes_at_once_when_it_is_woken(100_000);
 }
 
 async fn confirmed_messages_survive_reopening_in_order(fixture: &mut Fixture) {

@@ -8,7 +8,9 @@ use blobfleet::job::JobId;
 use blobfleet::message::{Envelope, ListTask};
 use tokio::time::timeout;
 
-use crate::broker_fixture::{Fixture, NEVER, SOON, drain, job, message, messages, next};
+use crate::broker_fixture::{
+    Fixture, NEVER, SOON, drain, job, message, messages, next, nothing_more,
+};
 
 pub(crate) async fn everyone_reads_the_log_from_its_start(fixture: &mut Fixture) {
     let broker = fixture.broker();
@@ -163,4 +165,31 @@ pub(crate) async fn what_waits_to_be_tried_again_is_counted(fixture: &mut Fixtur
     broker.delete_job(&job()).await.unwrap();
     broker.declare_job(&job()).await.unwrap();
     assert_eq!(broker.again(&job()).await.unwrap(), 0);
+}
+
+pub(crate) async fn what_waits_comes_at_once_when_it_is_woken(fixture: &mut Fixture) {
+    const WAITING: usize = 1_203;
+    let broker = fixture.broker();
+    broker.declare_job(&job()).await.unwrap();
+    let (copy, again) = (Queue::Copy(job()), Queue::Again(job()));
+    let sent = messages(0..WAITING as u32);
+    broker.publish(&copy, sent.clone()).await.unwrap();
+    let mut consumer = broker.consume(&copy, 2_000).await.unwrap();
+    for number in 0..WAITING {
+        let delivery = next(&mut consumer).await;
+        let message = delivery.message.clone();
+        let wait = Duration::from_secs([3600, 100, 600][number % 3]);
+        delivery.again(message, wait).await.unwrap();
+    }
+
+    assert_eq!(broker.wake(&job()).await.unwrap(), WAITING as u64);
+
+    let mut found = drain(broker, &again, WAITING).await;
+    found.sort_by_key(|one| one.headers.index);
+    assert_eq!(found, sent);
+    assert_eq!(broker.wake(&job()).await.unwrap(), 0);
+    assert_eq!(broker.wake(&JobId::new("j-none")).await.unwrap(), 0);
+    fixture.reopen().await;
+    let mut consumer = fixture.broker().consume(&again, 5).await.unwrap();
+    nothing_more(&mut consumer).await;
 }

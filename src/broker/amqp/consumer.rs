@@ -245,7 +245,7 @@ impl Drop for AmqpConsumer {
 
 /// Takes no more, and closes the channel a little later: acknowledgements that RabbitMQ has not
 /// passed on to a busy quorum queue are lost with their channel.
-async fn linger(open: Open) {
+pub(super) async fn linger(open: Open) {
     let tag = open.arrivals.tag();
     let cancel = open
         .channel

@@ -3,7 +3,8 @@
 //! - `address` the URL, `link` a connection that is made anew, `contact` whether there is one,
 //!   `trouble` what errors mean;
 //! - `topology` the queues, `envelope` how a message travels;
-//! - `publisher` confirmed batches, `consumer` windows, `log` the job log.
+//! - `publisher` confirmed batches, `consumer` windows, `log` the job log;
+//! - `wake` takes messages out of the delay queues before their time.
 //!
 //! Publishing and consuming have a connection each: an alarm at the broker blocks the one that
 //! publishes, and acknowledgements must go on. Every answer has a deadline.
@@ -17,6 +18,7 @@ mod log;
 mod publisher;
 mod topology;
 mod trouble;
+mod wake;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -313,6 +315,10 @@ impl Broker for AmqpBroker {
             count += found(consuming, &name).await?.ready;
         }
         Ok(count)
+    }
+
+    async fn wake(&self, job: &JobId) -> Result<u64> {
+        wake::wake(&self.core, job).await
     }
 
     async fn append(&self, record: Envelope) -> Result<()> {

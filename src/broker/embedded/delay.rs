@@ -58,6 +58,19 @@ impl Delays {
         }
     }
 
+    /// Makes ready now what waits to go to `queue`, and tells how much that is.
+    pub(super) fn wake(&self, queue: &Queue) -> u64 {
+        let mut seqs = Vec::new();
+        for together in lock(&self.due).values_mut() {
+            seqs.extend(together.extract_if(.., |(target, _)| target == queue));
+        }
+        let count = seqs.len() as u64;
+        if let (Some(shared), false) = (self.shared.upgrade(), seqs.is_empty()) {
+            shared.change(Change::Promote { seqs });
+        }
+        count
+    }
+
     /// Messages that wait for their time to go to `queue`.
     pub(super) fn waiting(&self, queue: &Queue) -> u64 {
         let due = lock(&self.due);

@@ -179,6 +179,11 @@ impl Broker for EmbeddedBroker {
         Ok(ready + self.shared.delays.waiting(&queue))
     }
 
+    async fn wake(&self, job: &JobId) -> Result<u64> {
+        self.shared.state().check()?;
+        Ok(self.shared.delays.wake(&Queue::Again(job.clone())))
+    }
+
     async fn append(&self, record: Envelope) -> Result<()> {
         self.change(|reply| Change::Append { record, reply }).await
     }

@@ -29,6 +29,13 @@ pub(super) async fn run(
             let job = reporter.find(&command.job).await?;
             let answer = reporter.retry(job.job_id.as_str()).await?;
             say_what(&job.job_id, answer.put_back);
+            if answer.put_back.woken {
+                say(&format!(
+                    "job {}: it runs: what is held of it, or waits to be tried again, is tried at \
+                     once",
+                    job.job_id
+                ));
+            }
             if answer.put_back.objects + answer.put_back.ranges > 0 {
                 say_who_lists(&job.job_id, answer.told);
             }
@@ -92,6 +99,7 @@ fn say_what(job: &JobId, put_back: PutBack) {
         ranges,
         objects_left,
         ranges_left,
+        woken: _,
     } = put_back;
     if objects + ranges > 0 {
         tracing::info!(job.id = %job, objects, ranges, "what failed is put back");

@@ -28,6 +28,8 @@ pub enum Change {
     Listed(JobId, u32),
     /// A round of a job begins: make its queues, then tell everybody.
     Reopened(JobId, u32),
+    /// What is held or waits of a running job is tried at once: tell everybody; in which round.
+    Woken(JobId, u32),
     /// An object that failed is put back: forget its end.
     PutBack(JobId, u64, u32),
     /// The broker lost messages of a job: make its queues before anything else is sent.

@@ -29,17 +29,21 @@ pub struct FailedObject {
 }
 
 impl JobAccount {
-    /// Puts back objects and ranges (by their list tasks) that failed: a new round of the job.
+    /// Puts back objects and ranges (by their list tasks) that failed: a new round of the job. What
+    /// waits of a running one is tried at once, with them or alone.
     pub(super) fn retry(
         &mut self,
         objects: Vec<FailedObject>,
         ranges: Vec<ListTask>,
         changes: &mut Vec<Change>,
     ) {
+        let job = self.spec.id.clone();
         if objects.is_empty() && ranges.is_empty() {
+            if self.status == JobStatus::Running {
+                changes.push(Change::Woken(job, self.round));
+            }
             return;
         }
-        let job = self.spec.id.clone();
         self.round += 1;
         self.status = JobStatus::Running;
         self.ended_at_ms = None;

@@ -20,7 +20,8 @@ pub enum Parcel {
     Listed(JobId),
     /// The job's queues are made.
     Declare(JobId),
-    /// The job's queues are made; then into the job log, with the round.
+    /// The job's queues are made; then into the job log, with the round: one that begins, or the
+    /// one the job is in, so that what waits of it is tried at once.
     Reopened(JobId, u32),
     /// Into the job log; then the job's queues are removed.
     Ended(JobEnd),

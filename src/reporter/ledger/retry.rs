@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ledger, failed, named, places};
 use crate::failure::Result;
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, JobStatus};
 use crate::message::{ListTask, decode, nameless};
 use crate::reporter::book::{FailedObject, Repaired};
 
@@ -21,11 +21,15 @@ pub struct PutBack {
     pub objects_left: u64,
     /// Ranges left as they are: an older version wrote them down without their keys.
     pub ranges_left: u64,
+    /// The job runs: what is held of it, or waits to be tried again, is tried at once. Versions
+    /// before did not do that.
+    #[serde(default)]
+    pub woken: bool,
 }
 
 impl Ledger {
-    /// Puts back every failed object and every range that could not be listed; durable on return.
-    /// Of a job that was cancelled, or is not known, nothing is.
+    /// Puts back every failed object and every range that could not be listed, and has what waits
+    /// of a running job tried at once; durable on return. Of a job that was cancelled, or is not known, nothing is.
     ///
     /// # Errors
     /// The disk; nothing was changed.
@@ -55,7 +59,10 @@ impl Ledger {
         let Some(account) = self.book.jobs.get(job) else {
             return Ok(Default::default());
         };
-        let mut put_back = PutBack::default();
+        let mut put_back = PutBack {
+            woken: account.status == JobStatus::Running,
+            ..PutBack::default()
+        };
         let mut objects = Vec::new();
         for object in self.rows_of(job, OBJECTS, |row| object(row, &account.spec))? {
             match object {

@@ -127,7 +127,7 @@ fn write<'a>(
         }
         Change::RangeFailed(range, task) => insert_range_failure(db, range, task)?,
         Change::Listed(job, round) => outbox::put(db, &Parcel::ListedIn(job.clone(), *round))?,
-        Change::Reopened(job, round) => {
+        Change::Reopened(job, round) | Change::Woken(job, round) => {
             outbox::put(db, &Parcel::Reopened(job.clone(), *round))?;
         }
         Change::PutBack(..) | Change::RangePutBack(..) | Change::Withdrawn(..) => {

@@ -200,6 +200,12 @@ impl Running {
         self.signal("-KILL");
     }
 
+    /// Kills it and waits until it is gone, with its locks and its port.
+    pub(crate) async fn die(mut self) {
+        self.kill();
+        drop((&mut self.output).await.unwrap());
+    }
+
     /// The most memory it has had resident, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
@@ -300,12 +306,14 @@ fn job_logs(home: &Path) -> String {
         .collect()
 }
 
-fn program(name: &str) -> &'static str {
+/// A program of this build, or any by its path.
+fn program(name: &str) -> &str {
     match name {
         "blobfleet" => env!("CARGO_BIN_EXE_blobfleet"),
         "lister" => env!("CARGO_BIN_EXE_lister"),
         "copier" => env!("CARGO_BIN_EXE_copier"),
         "reporter" => env!("CARGO_BIN_EXE_reporter"),
+        path if path.starts_with('/') => path,
         other => panic!("no program {other}"),
     }
 }

@@ -133,6 +133,11 @@ impl Broker for Holding {
         self.real.again(job).await
     }
 
+    async fn wake(&self, job: &JobId) -> Result<u64> {
+        self.watch.pass().await;
+        self.real.wake(job).await
+    }
+
     async fn append(&self, record: Envelope) -> Result<()> {
         self.watch.pass().await;
         self.real.append(record).await

@@ -34,17 +34,28 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) async fn start() -> (Self, Running) {
+        let fleet = Self::prepare().await;
+        let reporter = fleet.reporter("reporter");
+        (fleet, reporter)
+    }
+
+    /// Clouds and broker; nothing of the fleet runs yet.
+    pub(super) async fn prepare() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let fleet = Self {
+        Self {
             world: World::start().await,
             node: Node::start(),
             home: TempDir::new().unwrap(),
             reporter: format!("http://{address}"),
-        };
-        let reporter = fleet.role(&format!("reporter --listen {address}"));
-        (fleet, reporter)
+        }
+    }
+
+    /// Its reporter by that program, as ever with the same ledger.
+    pub(super) fn reporter(&self, program: &str) -> Running {
+        let address = self.reporter.trim_start_matches("http://");
+        self.role(&format!("{program} --listen {address}"))
     }
 
     pub(super) fn role(&self, line: &str) -> Running {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use blobfleet::broker::amqp::{AmqpBroker, AmqpOptions};
+use blobfleet::broker::{Broker, MAX_WAIT, Queue};
+use blobfleet::job::JobId;
 use serde_json::Value;
-use simcloud::{ACCOUNT, Action, Content, Object, OpKind};
+use simcloud::{ACCOUNT, Action, Content, Object, OpKind, SimCloud};
 use tokio::time::Instant;
 
 use super::fleet::{Fleet, SUBMIT};
@@ -16,9 +19,11 @@ const REFUSED: u64 = 400;
 const OTHERS: u64 = 600;
 /// Refusals that hold a container, and a few more.
 const MANY: u64 = 130;
+/// Objects that would wait for long if nobody asked for them.
+const WAITING: u16 = 20;
 
 /// Waits until a job is so, as the reporter tells it.
-async fn until(fleet: &Fleet, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(fleet: &Fleet, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let come = async {
         loop {
             let job = fleet.job_named(id).await;
@@ -36,7 +41,7 @@ async fn until(fleet: &Fleet, id: &str, is_so: impl Fn(&Value) -> bool) -> Value
 }
 
 /// Submits a job and lists it; gives its id.
-async fn submitted(fleet: &Fleet, line: &str) -> String {
+pub(super) async fn submitted(fleet: &Fleet, line: &str) -> String {
     let submitted = fleet.run(line).await;
     assert_eq!(submitted.code, Some(0), "{submitted:?}");
     let mut words = submitted.stderr.split("job.id=").skip(1);
@@ -44,7 +49,28 @@ async fn submitted(fleet: &Fleet, line: &str) -> String {
     id.to_owned()
 }
 
-fn assert_arrived(fleet: &Fleet, container: &str, objects: u64) {
+/// Has the first messages of a job wait for an hour.
+async fn put_off(fleet: &Fleet, job: &str) {
+    // Nobody kills this broker, so that nothing is lost of a queue just made.
+    let options = AmqpOptions {
+        settle: Duration::ZERO,
+        ..AmqpOptions::default()
+    };
+    let broker = AmqpBroker::connect(&fleet.node.url(), options)
+        .await
+        .unwrap();
+    let queue = Queue::Copy(JobId::new(job));
+    let mut consumer = broker.consume(&queue, WAITING).await.unwrap();
+    for _ in 0..WAITING {
+        let delivery = consumer.next().await.unwrap();
+        let message = delivery.message.clone();
+        delivery.again(message, MAX_WAIT).await.unwrap();
+    }
+    drop(consumer);
+    broker.close().await.unwrap();
+}
+
+pub(super) fn assert_arrived(fleet: &Fleet, container: &str, objects: u64) {
     let blobs = fleet.world.cloud.blobs(ACCOUNT).into_iter();
     let mut arrived = 0;
     for (_, blob) in blobs.filter(|(name, _)| name == container) {
@@ -60,15 +86,8 @@ fn assert_arrived(fleet: &Fleet, container: &str, objects: u64) {
     assert_eq!(arrived, objects, "{container}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
-    let (fleet, reporter) = Fleet::start().await;
-    let cloud = fleet.world.cloud.clone();
-    cloud.add_bucket("films", "eu-west-1");
-    for (bucket, objects) in [("photos", REFUSED), ("films", OTHERS)] {
-        let objects = (0..objects).map(|n| (format!("n{n}"), Object::generated(n, 300)));
-        cloud.put_objects(bucket, objects);
-    }
+/// The container `cont` refuses writes as long as the first says so; the second counts them.
+fn refuse_writes(cloud: &SimCloud) -> (Arc<AtomicBool>, Arc<AtomicU64>) {
     let (refusing, refused) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
     let (refuses, count) = (refusing.clone(), refused.clone());
     cloud.on_request(move |op| {
@@ -82,8 +101,22 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
         }
         Action::Pass
     });
+    (refusing, refused)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
+    let (fleet, reporter) = Fleet::start().await;
+    let cloud = fleet.world.cloud.clone();
+    cloud.add_bucket("films", "eu-west-1");
+    for (bucket, objects) in [("photos", REFUSED), ("films", OTHERS)] {
+        let objects = (0..objects).map(|n| (format!("n{n}"), Object::generated(n, 300)));
+        cloud.put_objects(bucket, objects);
+    }
+    let (refusing, refused) = refuse_writes(&cloud);
     let first = submitted(&fleet, SUBMIT).await;
     let first = first.as_str();
+    put_off(&fleet, first).await;
     let copiers = [fleet.role("copier"), fleet.role("copier")];
     while refused.load(Ordering::SeqCst) < 2 * MANY {
         assert!(!copiers.iter().any(|copier| copier.has_ended()));
@@ -98,32 +131,57 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
     })
     .await;
     copiers[0].kill();
+    reporter.die().await;
+    let reporter = until_ready(&fleet, fleet.reporter("reporter"), 200).await;
     let other = until(&fleet, second, |job| job["status"] != "Running").await;
 
     assert_eq!(other["status"], "Completed", "{other}");
     assert_eq!(other["objects_copied"], OTHERS);
     assert_arrived(&fleet, "films", OTHERS);
-    let held = fleet.job_named(first).await;
-    assert_eq!(held["status"], "Running", "{held}");
-    assert_eq!(held["objects_failed"], 0, "{held}");
-    let repair = fleet.jobs(&format!("repair {first}")).await;
-    assert!(
-        repair.error().contains("messages of the job wait"),
-        "what waits was not lost: {repair:?}"
-    );
+    assert_waits(&fleet, first).await;
+    // It goes on by itself, but for what waits for longer than anybody wants to.
     refusing.store(false, Ordering::SeqCst);
+    let retried = fleet.jobs(&format!("retry {first}")).await;
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert!(
+        retried
+            .stderr
+            .contains("or waits to be tried again, is tried at once"),
+        "{retried:?}"
+    );
     let last = until(&fleet, first, |job| job["status"] != "Running").await;
     assert_eq!(last["status"], "Completed", "{last}");
     assert_eq!(last["objects_copied"], REFUSED + 3, "{last}");
     assert_arrived(&fleet, "cont", REFUSED);
     let [_, copier] = copiers;
+    assert_told(&fleet, copier).await;
+    drop(reporter);
+}
+
+/// The job goes on, nothing of it has failed, and what waits was not lost.
+async fn assert_waits(fleet: &Fleet, job: &str) {
+    let held = fleet.job_named(job).await;
+    assert_eq!(held["status"], "Running", "{held}");
+    assert_eq!(held["objects_failed"], 0, "{held}");
+    let repair = fleet.jobs(&format!("repair {job}")).await;
+    assert!(
+        repair.error().contains("messages of the job wait"),
+        "{repair:?}"
+    );
+}
+
+/// The copier goes on living and says what it held.
+async fn assert_told(fleet: &Fleet, copier: Running) {
     copier.terminate();
     let ended = fleet.world.ended("copier", copier).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for said in ["container", "is held: 100 objects", "can be written again"] {
+    for said in [
+        "is held: 100 objects",
+        "is tried again at once, as it was asked for",
+        "can be written again",
+    ] {
         assert!(ended.stderr.contains(said), "{said}: {ended:?}");
     }
-    drop(reporter);
 }
 
 /// A broker that is away is told of once, and once when it is back.

@@ -136,10 +136,17 @@ fn a_second_retry_finds_nothing_left() {
     send_all(&mut ledger);
     let before = account(&ledger).clone();
 
-    assert_eq!(ledger.retry(&job(), 6).unwrap(), PutBack::default());
+    let put_back = ledger.retry(&job(), 6).unwrap();
 
+    let woken = PutBack {
+        woken: true,
+        ..PutBack::default()
+    };
+    assert_eq!(put_back, woken);
     assert_same(&before, account(&ledger));
-    assert_eq!(ledger.outgoing().unwrap(), []);
+    let told = ledger.outgoing().unwrap().remove(0).parcel;
+    assert_eq!(told, Parcel::Reopened(job(), 1), "to wake what waits of it");
+    assert_eq!(ledger.outgoing().unwrap().len(), 1);
     assert_eq!(account(&ledger).round, 1);
 }
 

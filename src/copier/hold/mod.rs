@@ -115,6 +115,20 @@ impl Bucket {
         Verdict::Holds(BETWEEN.0)
     }
 
+    /// The next object is tried at once, and the time there is begins anew.
+    fn wake(&mut self, now: Instant) {
+        let held = self.held.map(|_| Held {
+            since: now,
+            next: now,
+            between: BETWEEN.0,
+        });
+        *self = Self {
+            held,
+            recovered: self.recovered,
+            ..Self::default()
+        };
+    }
+
     /// Counts an object that is to be logged; gives how many these are in a row.
     fn tell(&mut self) -> u32 {
         self.told = self.told.saturating_add(1);
@@ -220,11 +234,27 @@ impl Holds {
         told <= WARNED
     }
 
-    /// An object of the bucket arrived.
-    pub(super) fn arrived(&self, bucket: &str) {
+    /// Somebody asks for another try: where the bucket is held, one object has it at once.
+    pub(super) fn wake(&self, bucket: &str) {
         let mut buckets = self.lock();
         let Some(state) = buckets.get_mut(bucket) else {
             return;
+        };
+        state.wake(Instant::now());
+        if state.held.is_some() {
+            let what = self.what;
+            tracing::info!(
+                bucket,
+                "{what} {bucket} is tried again at once, as it was asked for"
+            );
+        }
+    }
+
+    /// An object of the bucket arrived; true where that ends a hold.
+    pub(super) fn arrived(&self, bucket: &str) -> bool {
+        let mut buckets = self.lock();
+        let Some(state) = buckets.get_mut(bucket) else {
+            return false;
         };
         let was_held = state.held.is_some();
         *state = Bucket {
@@ -236,6 +266,7 @@ impl Holds {
             tracing::warn!(bucket, "{what} {bucket} can be {done} again");
             self.held.dec();
         }
+        was_held
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
@@ -244,120 +275,4 @@ impl Holds {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(600);
-
-    fn denied_all(now: Instant) -> Bucket {
-        let mut bucket = Bucket::default();
-        for _ in 1..IN_A_ROW {
-            assert_eq!(bucket.admit(now), Admission::Go);
-            assert_eq!(bucket.denied(now, PATIENCE), Verdict::Fails);
-        }
-        assert_eq!(bucket.denied(now, PATIENCE), Verdict::Holds(BETWEEN.0));
-        bucket
-    }
-
-    #[test]
-    fn a_hundred_denials_hold_a_bucket_and_one_object_is_tried_now_and_then() {
-        let start = Instant::now();
-        let mut bucket = denied_all(start);
-        let mut tried = Vec::new();
-        for second in 0..200 {
-            let now = start + Duration::from_secs(second);
-            while bucket.admit(now) == Admission::Go {
-                tried.push(second);
-                assert!(matches!(bucket.denied(now, PATIENCE), Verdict::Wait(_)));
-            }
-        }
-        assert_eq!(tried, [5, 15, 35, 75, 135, 195]);
-        let now = start + Duration::from_secs(196);
-        assert_eq!(
-            bucket.admit(now),
-            Admission::Wait(Duration::from_secs(59)),
-            "the others wait for the next try"
-        );
-        let late = start + Duration::from_secs(480);
-        assert_eq!(bucket.admit(late), Admission::Go);
-        let wait = Admission::Wait(Duration::from_secs(120));
-        assert_eq!(bucket.admit(late), wait, "a fourth of the time it is held");
-    }
-
-    #[test]
-    fn after_its_time_the_objects_fail_without_another_hold() {
-        let start = Instant::now();
-        let mut bucket = denied_all(start);
-        let late = start + PATIENCE;
-        for _ in 0..IN_A_ROW * 2 {
-            assert_eq!(bucket.admit(late), Admission::Go);
-            assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
-        }
-    }
-
-    #[test]
-    fn what_was_long_ago_is_forgotten() {
-        let start = Instant::now();
-        let mut bucket = denied_all(start);
-        let late = start + PATIENCE;
-        assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
-        assert_eq!(bucket.denied(late, PATIENCE), Verdict::Fails);
-        assert!(bucket.given_up);
-        let much_later = late + LONG_AGO + Duration::from_secs(1);
-        assert_eq!(bucket.denied(much_later, PATIENCE), Verdict::Fails);
-        assert_eq!((bucket.denied, bucket.given_up), (1, false));
-    }
-
-    #[test]
-    fn nothing_is_put_back_for_long() {
-        let start = Instant::now();
-        let mut bucket = denied_all(start);
-        let late = start + Duration::from_secs(5 * 3600);
-        assert_eq!(bucket.admit(late), Admission::Go);
-        assert_eq!(bucket.admit(late), Admission::Wait(LONGEST));
-    }
-
-    #[test]
-    fn without_patience_nothing_is_held() {
-        let mut bucket = Bucket::default();
-        for _ in 0..IN_A_ROW * 2 {
-            let verdict = bucket.denied(Instant::now(), Duration::ZERO);
-            assert_eq!(verdict, Verdict::Fails);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_object_that_arrives_ends_it() {
-        let metrics = Metrics::new(crate::metrics::Role::Copier).unwrap();
-        let holds = Holds::new(PATIENCE, &metrics);
-        let failure = Failure::give_up(crate::failure::Reason::SourceDenied, "denied");
-        let begun = Instant::now();
-        let denied = |bucket| holds.denied(bucket, Instant::now(), &failure);
-        for _ in 1..IN_A_ROW {
-            assert_eq!(denied("b"), None);
-        }
-        assert_eq!(denied("a"), None, "each bucket by itself");
-        assert_eq!(denied("b"), Some(BETWEEN.0));
-        assert!(matches!(holds.admit("b"), Admission::Wait(_)));
-        assert_eq!(holds.held.get(), 1);
-        holds.arrived("b");
-        assert_eq!(holds.admit("b"), Admission::Go);
-        assert_eq!(holds.held.get(), 0);
-        let late = holds.denied("b", begun, &failure);
-        assert_eq!(late, Some(Duration::ZERO), "begun while it was held");
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(denied("b"), None, "counted from the start");
-    }
-
-    #[test]
-    fn the_first_few_in_a_row_are_worth_a_warning() {
-        let metrics = Metrics::new(crate::metrics::Role::Copier).unwrap();
-        let holds = Holds::new(PATIENCE, &metrics);
-        let warned = |bucket| (0..IN_A_ROW).filter(|_| holds.warns(bucket)).count();
-        assert_eq!(warned("a"), 5);
-        assert_eq!(warned("b"), 5, "each bucket by itself");
-        assert_eq!(warned("a"), 0);
-        holds.arrived("a");
-        assert_eq!((warned("a"), warned("b")), (5, 0), "in a row");
-    }
-}
+mod tests;

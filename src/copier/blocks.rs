@@ -275,6 +275,12 @@ pub(super) fn contended(error: BlobError) -> Failure {
             Reason::DestinationChanged,
             "somebody else wrote the blob at the same time",
         )
+    } else if error.is("InvalidBlockList") {
+        // A blob that is written drops what was staged for it.
+        Failure::retry(
+            Reason::DestinationChanged,
+            "staged blocks are gone: somebody else wrote the blob at the same time",
+        )
     } else {
         error.failure
     }

@@ -12,8 +12,9 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
 use crate::failure::{Failure, Reason, Result};
 
-/// Seconds a start time may lie ahead of this machine's clock, for clocks that differ.
-const SKEW: i64 = 300;
+/// Seconds a start time may lie ahead of this machine's clock, for clocks that differ: as much as
+/// both services allow the clock of who signs.
+const SKEW: i64 = 900;
 
 /// Parameters that belong to a request and not to a SAS.
 const FOREIGN: [&str; 6] = [
@@ -93,7 +94,8 @@ impl Sas {
             && starts > now.saturating_add(SKEW)
         {
             return Err(malformed(&format!(
-                "is not valid before {}; wait, or create one that starts now",
+                "is not valid before {}; wait, create one that starts now, or set this machine's \
+                 clock",
                 when(starts)
             )));
         }

@@ -17,6 +17,7 @@ mod broker_fixture;
 mod broker_start;
 mod chaos;
 mod cli;
+mod clocks;
 mod crash_points;
 mod dashboard;
 mod denied;

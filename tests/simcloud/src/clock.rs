@@ -1,6 +1,6 @@
-//! The wall clock of the simulated cloud; tests move it.
+//! The wall clocks of the simulated clouds; tests move them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -10,6 +10,7 @@ use time::macros::format_description;
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     ahead_seconds: AtomicI64,
+    hidden: AtomicBool,
 }
 
 impl Clock {
@@ -26,6 +27,18 @@ impl Clock {
 
     pub(crate) fn set_ahead(&self, seconds: i64) {
         self.ahead_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hide(&self) {
+        self.hidden.store(true, Ordering::Relaxed);
+    }
+
+    /// Now as the head of an answer tells it.
+    pub(crate) fn told(&self) -> String {
+        match self.hidden.load(Ordering::Relaxed) {
+            true => "no time is told".to_owned(),
+            false => http_date(unix_millis(self.now())),
+        }
     }
 }
 

@@ -126,12 +126,23 @@ impl SimCloud {
         self.ca_pem.as_deref()
     }
 
-    /// Moves the clouds' clock: seconds ahead of the machine's, negative for behind.
+    /// Moves both clouds' clocks: seconds ahead of the machine's, negative for behind.
     pub fn set_clock_ahead(&self, seconds: i64) {
         self.state.clock.set_ahead(seconds);
+        self.set_s3_clock_ahead(seconds);
     }
 
-    /// The time the clouds believe it is.
+    /// Moves S3's clock alone.
+    pub fn set_s3_clock_ahead(&self, seconds: i64) {
+        self.state.s3_clock.set_ahead(seconds);
+    }
+
+    /// The Blob service's answers tell no time any more: their Date is none.
+    pub fn hide_clock(&self) {
+        self.state.clock.hide();
+    }
+
+    /// The time the Blob service believes it is.
     pub fn now(&self) -> SystemTime {
         self.state.clock.now()
     }
@@ -178,7 +189,7 @@ impl SimCloud {
             prefix: prefix.to_owned(),
             count,
             length,
-            created: unix_millis(self.now()),
+            created: unix_millis(self.state.s3_clock.now()),
         };
         self.insert_bucket(name, region, keys);
     }
@@ -186,7 +197,7 @@ impl SimCloud {
     fn insert_bucket(&self, name: &str, region: &str, keys: Keys) {
         let bucket = Bucket {
             region: region.to_owned(),
-            created: unix_millis(self.now()),
+            created: unix_millis(self.state.s3_clock.now()),
             public: false,
             keys,
             older: Default::default(),
@@ -209,7 +220,7 @@ impl SimCloud {
 
     /// Puts many objects.
     pub fn put_objects(&self, bucket: &str, objects: impl IntoIterator<Item = (String, Object)>) {
-        let now = unix_millis(self.now());
+        let now = unix_millis(self.state.s3_clock.now());
         let objects = objects.into_iter();
         let stored = objects.map(|(key, object)| (key.into(), Stored::new(object, now)));
         let stored: Vec<(Box<str>, Stored)> = stored.collect();

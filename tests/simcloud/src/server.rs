@@ -17,7 +17,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::blob;
 use crate::body::Body;
-use crate::clock::{http_date, unix_millis};
 use crate::op::{Action, OpKind};
 use crate::refusal::Refusal;
 use crate::s3::{self, address};
@@ -109,7 +108,11 @@ async fn answer(
             Err(refusal) => refuse(&state, &parts, None, &refusal, false),
         }
     };
-    let date = HeaderValue::from_str(&http_date(unix_millis(state.clock.now())));
+    let clock = match s3 {
+        true => &state.s3_clock,
+        false => &state.clock,
+    };
+    let date = HeaderValue::from_str(&clock.told());
     if let Ok(date) = date {
         response.headers_mut().insert(hyper::header::DATE, date);
     }

@@ -39,7 +39,9 @@ pub(crate) struct State {
     pub(crate) keep: Keep,
     pub(crate) fetch: Fetch,
     pub(crate) addresses: Addresses,
+    /// The Blob service's.
     pub(crate) clock: Clock,
+    pub(crate) s3_clock: Clock,
     pub(crate) s3: Mutex<S3Store>,
     pub(crate) secrets: Mutex<Secrets>,
     pub(crate) blob: Mutex<BlobStore>,
@@ -77,6 +79,7 @@ impl State {
             fetch,
             addresses,
             clock: Clock::default(),
+            s3_clock: Clock::default(),
             s3: Mutex::default(),
             secrets: Mutex::default(),
             blob: Mutex::default(),

@@ -97,7 +97,7 @@ impl Request {
         match &claim {
             Some(claim) => {
                 self.check_scope(claim, place.as_ref().map(|(region, _)| region.as_str()))?;
-                let now = state.clock.now();
+                let now = state.s3_clock.now();
                 claim
                     .verify(parts, &self.query, &lock(&state.secrets), now)
                     .map_err(|refusal| self.tell_region(refusal, place.as_ref()))?;

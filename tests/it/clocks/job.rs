@@ -165,7 +165,7 @@ pub(super) async fn work(
         retry: RetryPolicy::default(),
     };
     let copier = Copier {
-        broker,
+        broker: broker.clone(),
         board: board.clone(),
         clients,
         metrics,
@@ -194,5 +194,7 @@ pub(super) async fn work(
     for role in roles {
         role.await.unwrap().unwrap();
     }
+    // Only now: whoever reads the log is told of it.
+    broker.close().await.unwrap();
     end
 }

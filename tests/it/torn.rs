@@ -74,12 +74,12 @@ struct Case {
     keeps: bool,
 }
 
-/// Requests that there are in every copy of a small object, and of one in blocks.
+/// Requests that there are in every copy of a small object, which may go as one block, and of one in
+/// blocks.
 const SMALL: &[Step] = &[
     (OpKind::HeadObject, 1),
     (OpKind::GetObject, 1),
     (OpKind::GetObject, 2),
-    (OpKind::PutBlobFromUrl, 1),
 ];
 const LARGE: &[Step] = &[
     (OpKind::HeadObject, 1),
@@ -101,6 +101,7 @@ const MORE: &[Step] = &[
     (OpKind::GetObject, 7),
     (OpKind::GetBlockList, 2),
     (OpKind::GetBlockList, 3),
+    (OpKind::PutBlobFromUrl, 1),
     (OpKind::PutBlobFromUrl, 2),
     (OpKind::PutBlockFromUrl, 5),
     (OpKind::PutBlockList, 2),
@@ -118,7 +119,7 @@ fn case() -> impl Strategy<Value = Case> {
         let replaced = (
             select(steps),
             subsequence(steps, 0..3),
-            subsequence(MORE, 0..3),
+            subsequence(MORE, 0..5),
         );
         let others = proptest::option::of(proptest::option::weighted(0.7, kill(steps)));
         (

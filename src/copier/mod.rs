@@ -24,6 +24,7 @@ mod put_back;
 mod refusals;
 mod relay;
 mod seat;
+mod supply;
 pub(crate) mod target;
 mod transfer;
 mod wake;

@@ -7,8 +7,8 @@ use futures_util::future::select_all;
 use crate::broker::{Broker, Consumer, Delivery, Queue};
 use crate::failure::Result;
 
-/// Deliveries in hand at first.
-const FIRST: u16 = 64;
+/// Deliveries in hand at first, as a rule.
+pub(super) const FIRST: u16 = 64;
 
 /// One queue's deliveries. A window cannot be changed once it is open: more are opened beside it.
 #[derive(Debug)]
@@ -21,12 +21,16 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Begins to take deliveries; never more than `most` are in hand.
+    /// Begins to take deliveries, `first` at first; never more than `most` are in hand.
     ///
     /// # Errors
     /// The broker.
-    pub(super) async fn open(broker: Arc<dyn Broker>, queue: Queue, most: u16) -> Result<Self> {
-        let window = FIRST.min(most);
+    pub(super) async fn open(
+        broker: Arc<dyn Broker>,
+        queue: Queue,
+        (first, most): (u16, u16),
+    ) -> Result<Self> {
+        let window = first.min(most);
         let first = broker.consume(&queue, window).await?;
         Ok(Self {
             broker,

@@ -26,6 +26,7 @@ mod put_back;
 mod refusals;
 mod relay;
 mod seat;
+mod supply;
 pub(crate) mod target;
 mod told;
 mod transfer;

@@ -8,9 +8,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::Intake;
+use super::supply::Supply;
 use super::{Shared, attempt, seat};
-use crate::broker::{Delivery, Queue};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::JobSpec;
 use crate::process::DRAIN;
@@ -21,22 +20,20 @@ const SIGN_IN_AGAIN: Duration = Duration::from_secs(60);
 /// Works on a job until it ends or the copier stops; objects begun are finished, and their
 /// deliveries settled, as a consumer that is dropped gives back what it handed out.
 pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationToken) -> Result<()> {
-    let (broker, most) = (&shared.copier.broker, shared.copier.speed.concurrency);
     if !wait_for_credential(&shared, &spec, &stop).await {
         return Ok(());
     }
     tokio::select! {
         // Not beyond the job's end: who ended it has removed its queues.
         () = stop.cancelled() => return Ok(()),
-        declared = broker.declare_job(&spec.id) => declared?,
+        declared = shared.copier.broker.declare_job(&spec.id) => declared?,
     }
-    let (again, first) = (Queue::Again(spec.id.clone()), Queue::Copy(spec.id.clone()));
-    let mut again = Intake::open(broker.clone(), again, most).await?;
-    let mut first = Intake::open(broker.clone(), first, most).await?;
+    let mut supply = Supply::open(&shared, &spec).await?;
     let limit = shared.limits.destination(&spec.account);
     let _lines = seat::lines(&shared.limits, &spec);
     let mut working: JoinSet<Result<()>> = JoinSet::new();
     let result = loop {
+        let idle = working.is_empty();
         let taken = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
@@ -44,7 +41,7 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
                 Ok(()) => continue,
                 Err(failure) => break Err(failure),
             },
-            delivery = either(&mut again, &mut first) => delivery,
+            delivery = supply.next(&shared, &spec, idle) => delivery,
         };
         let delivery = match taken {
             Ok(delivery) => delivery,
@@ -52,11 +49,7 @@ pub(super) async fn run(shared: Shared, spec: Arc<JobSpec>, stop: CancellationTo
         };
         let (shared, spec, stop) = (shared.clone(), spec.clone(), stop.clone());
         working.spawn(async move { attempt::handle(&shared, &spec, delivery, &stop).await });
-        for intake in [&mut again, &mut first] {
-            if let Err(failure) = intake.grow(limit.now()).await {
-                tracing::debug!(%failure, "the window stays as it is");
-            }
-        }
+        supply.grow(limit.now()).await;
     };
     stop.cancel();
     let drained = async {
@@ -97,14 +90,6 @@ async fn wait_for_credential(shared: &Shared, spec: &JobSpec, stop: &Cancellatio
         }
     }
     true
-}
-
-/// The next of the two, of either where both have one. Safe to cancel.
-async fn either(one: &mut Intake, other: &mut Intake) -> Result<Delivery> {
-    tokio::select! {
-        delivery = one.next() => delivery,
-        delivery = other.next() => delivery,
-    }
 }
 
 fn finished(done: std::result::Result<Result<()>, JoinError>) -> Result<()> {

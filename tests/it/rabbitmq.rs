@@ -178,9 +178,9 @@ impl Drop for Node {
     }
 }
 
-/// A free port below those that outgoing connections are given: the node listens only after a
-/// while, and every connection made until then could take one of theirs.
-fn free_port() -> u16 {
+/// A free port below those that outgoing connections are given: who is to have it listens only
+/// after a while, and every connection made until then could take one of theirs.
+pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(|| rand::random_range(20_000..32_000))
         .take(1_000)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
@@ -146,6 +148,8 @@ pub(super) struct Holds {
     patience: Duration,
     held: IntGauge,
     buckets: Arc<Mutex<HashMap<String, Bucket>>>,
+    /// A hold has ended, or somebody asks for a try.
+    news: Arc<Notify>,
 }
 
 impl Holds {
@@ -166,7 +170,20 @@ impl Holds {
             patience,
             held: held.clone(),
             buckets: Arc::default(),
+            news: Arc::default(),
         }
+    }
+
+    /// When an object of the bucket has its try; none where it is not held.
+    pub(super) fn next_try(&self, bucket: &str) -> Option<Instant> {
+        let buckets = self.lock();
+        let held = buckets.get(bucket)?.held?;
+        Some(held.next)
+    }
+
+    /// Waits for an earlier try than there was to be, of whatever bucket; from now on.
+    pub(super) fn news(&self) -> Notified<'_> {
+        self.news.notified()
     }
 
     /// May an object of the bucket be tried?
@@ -215,6 +232,7 @@ impl Holds {
                 "{what} {bucket} is not held any longer: it is denied still, its objects fail"
             );
             self.held.dec();
+            self.news.notify_waiters();
         }
         None
     }
@@ -241,6 +259,7 @@ impl Holds {
             return;
         };
         state.wake(Instant::now());
+        self.news.notify_waiters();
         if state.held.is_some() {
             let what = self.what;
             tracing::info!(
@@ -265,6 +284,7 @@ impl Holds {
             let (what, done) = (self.what, self.done);
             tracing::warn!(bucket, "{what} {bucket} can be {done} again");
             self.held.dec();
+            self.news.notify_waiters();
         }
         was_held
     }

@@ -1,6 +1,5 @@
 //! A fleet's jobs, over its reporter's API and a real RabbitMQ.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::bad_input::run::{Ended, Running, World};
 use crate::gate::Gate;
-use crate::rabbitmq::Node;
+use crate::rabbitmq::{Node, free_port};
 
 pub(super) const SUBMIT: &str = "lister s3://photos {blob}/cont --recursive --output-type json";
 /// Requests to copy before copying is held; the first of them may find no container yet.
@@ -41,14 +40,11 @@ impl Fleet {
 
     /// Clouds and broker; nothing of the fleet runs yet.
     pub(super) async fn prepare() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
         Self {
             world: World::start().await,
             node: Node::start(),
             home: TempDir::new().unwrap(),
-            reporter: format!("http://{address}"),
+            reporter: format!("http://127.0.0.1:{}", free_port()),
         }
     }
 

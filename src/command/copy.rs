@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::again;
+use super::azcopy_json::Ending;
 use super::dry_run;
 use super::jobs::cancel;
 use super::output::Output;
+use super::progress::Progress;
 use super::run::{self, Means};
 use super::state::{self, JobFolder};
 use super::wiring::{self, Wiring};
@@ -78,6 +81,14 @@ async fn begin(
         return dry_run::run(&request, &wiring, output, &shutdown).await;
     }
     let folder = folder(&command, &request, &wiring).await?;
+    if !command.copy.new
+        && let Some(ended) = folder.ended.clone()
+    {
+        folder.discard_unless_begun();
+        output.note(&again::no_run(&ended))?;
+        Progress::new(output.clone()).finish(&ended, Ending::default(), None)?;
+        return Ok(ended.exit_code());
+    }
     let done = work(
         &command,
         &request,
@@ -115,6 +126,11 @@ async fn work(
 ) -> Result<u8> {
     let log = command.job_log.path(env, &folder.path, &folder.id());
     let logged = run::open_log(&log, &folder.id())?;
+    if let Some(ended) = &folder.ended {
+        let begins = again::new_run(ended, &folder.id(), request.options.overwrite);
+        tracing::info!(job.id = %folder.id(), "{begins}");
+        output.note(&begins)?;
+    }
     let metrics = run::metrics(command.listen, &shutdown).await?;
     let broker: Arc<dyn Broker> = EmbeddedBroker::open(&folder.path)?;
     let spec = submit(&*broker, request, (wiring, &metrics), folder).await?;

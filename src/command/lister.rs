@@ -4,6 +4,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use super::absence;
+use super::again;
 use super::azcopy_json::Ending;
 use super::fleet::Fleet;
 use super::output::Output;
@@ -47,7 +48,7 @@ pub async fn run(mut cli: ListerCli, env: Env, shutdown: CancellationToken) -> R
     let joined = match request {
         Some(request) => {
             let request = wiring.find_addressing(request, &cli.s3).await?;
-            Some(submit(&fleet, &request, &wiring, cli.new).await?)
+            Some(submit(&fleet, &request, &wiring, cli.copy.new).await?)
         }
         None => None,
     };
@@ -117,12 +118,17 @@ impl Joined {
     }
 }
 
+/// What a job came to, if it has ended.
+fn ended(known: &KnownJob) -> Option<Summary> {
+    let end = known.end.as_ref()?;
+    Some(Summary::of_end(&known.spec, end, known.listed))
+}
+
 /// Prints what a job came to, if it has ended; gives the exit code.
 fn tell(known: &KnownJob, output: Output) -> Result<u8> {
-    let Some(end) = &known.end else {
+    let Some(summary) = ended(known) else {
         return Ok(0);
     };
-    let summary = Summary::of_end(&known.spec, end, known.listed);
     Progress::of_fleet(output).finish(&summary, Ending::default(), None)?;
     Ok(summary.exit_code())
 }
@@ -145,13 +151,19 @@ async fn submit(fleet: &Fleet, request: &Request, wiring: &Wiring, new: bool) ->
             tracing::info!(job.id = %job.spec.id, "joining the job");
             return Ok(Joined::of(job));
         }
-        Some(job) if !new => {
-            tracing::warn!(job.id = %job.spec.id, "the job has ended; --new begins another run");
-            return Ok(Joined::of(job));
-        }
         _ => {}
     }
     let job = request.job_id(u32::try_from(runs).unwrap_or(u32::MAX).saturating_add(1));
+    if let Some(known) = last
+        && let Some(ended) = ended(known)
+    {
+        if !new {
+            tracing::warn!(job.id = %ended.job_id, "{}", again::no_run(&ended));
+            return Ok(Joined::of(known));
+        }
+        let begins = again::new_run(&ended, &job, request.options.overwrite);
+        tracing::warn!(job.id = %job, "{begins}");
+    }
     let source = wiring
         .source(&request.source)
         .with_requester_pays(request.requester_pays);

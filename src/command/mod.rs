@@ -1,6 +1,7 @@
 //! The four programs: from a parsed command line to running roles and an exit code.
 
 mod absence;
+mod again;
 mod azcopy_json;
 pub mod copier;
 pub mod copy;

@@ -40,6 +40,14 @@ impl Output {
         }
     }
 
+    /// One line for people; scripts get none, as they know which lines come.
+    pub(super) fn note(&self, text: &str) -> Result<()> {
+        match self.kind {
+            OutputType::Text if self.is_chatty() => self.line(text),
+            _ => Ok(()),
+        }
+    }
+
     /// Is there anybody to print for?
     pub(super) fn is_wanted(&self) -> bool {
         self.level != OutputLevel::Quiet && is_read()

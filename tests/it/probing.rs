@@ -201,7 +201,7 @@ async fn a_lister_that_may_not_write_submits_all_the_same() {
     let told = "this process may not write to container cont, and copiers of the same credential";
     assert_eq!(submitted.stderr.matches(told).count(), 1, "{submitted:?}");
     world.cloud.clear_hook();
-    let wait = format!("{mine} --wait --output-type json");
+    let wait = format!("{mine} --wait --new=false --output-type json");
     let waited = world.ended(&wait, role(&wait)).await;
     assert_eq!(waited.code, Some(0), "{waited:?}");
     drop(others);

@@ -151,7 +151,7 @@ fn table(jobs: &[Line]) -> String {
 }
 
 /// A moment in whole seconds, UTC, e.g. `2026-08-19T15:04:00Z`.
-fn rfc3339(unix_ms: i64) -> String {
+pub(in crate::command) fn rfc3339(unix_ms: i64) -> String {
     OffsetDateTime::from_unix_timestamp(unix_ms.div_euclid(1000))
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())

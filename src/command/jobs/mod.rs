@@ -2,7 +2,7 @@
 
 pub(super) mod cancel;
 mod clean;
-mod list;
+pub(super) mod list;
 mod records;
 mod remote;
 mod repair;

@@ -16,6 +16,7 @@ use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus};
 use crate::private;
 use crate::reporter::ledger::{self, Ledger};
+use crate::reporter::summary::Summary;
 
 pub(super) use find::{FoundJob, all, find, pick};
 
@@ -33,6 +34,8 @@ pub(super) struct JobFolder {
     pub(super) run: u32,
     /// Its folder.
     pub(super) path: PathBuf,
+    /// What the run before it came to, where that has ended.
+    pub(super) ended: Option<Summary>,
     identity: String,
     lock: Lock,
 }
@@ -43,12 +46,15 @@ pub(super) fn open(state: &Path, identity: &str) -> Result<JobFolder> {
     private::create_folder(&jobs).map_err(|error| unusable(&jobs, &error))?;
     let lock = Lock::take(&jobs, identity)?.ok_or_else(busy)?;
     let last = find::last_run(&jobs, identity)?;
-    let run = match last {
-        0 => 1,
-        run if has_ended(&jobs.join(format!("{identity}-{run}")))? => run + 1,
-        run => run,
+    let ended = match last {
+        0 => None,
+        run => ended(&jobs.join(format!("{identity}-{run}")))?,
     };
-    JobFolder::make(&jobs, identity, run, lock)
+    let run = last + u32::from(last == 0 || ended.is_some());
+    Ok(JobFolder {
+        ended,
+        ..JobFolder::make(&jobs, identity, run, lock)?
+    })
 }
 
 impl JobFolder {
@@ -58,6 +64,7 @@ impl JobFolder {
         Ok(Self {
             run,
             path,
+            ended: None,
             identity: identity.to_owned(),
             lock,
         })
@@ -74,6 +81,7 @@ impl JobFolder {
         Ok(Some(Self {
             run: found.run,
             path: found.path.clone(),
+            ended: None,
             identity: found.identity.clone(),
             lock,
         }))
@@ -99,7 +107,11 @@ impl JobFolder {
     /// The folder of the run after this one, under the same lock.
     pub(super) fn next_run(self) -> Result<Self> {
         let jobs = self.path.parent().unwrap_or(Path::new(".")).to_owned();
-        Self::make(&jobs, &self.identity, self.run + 1, self.lock)
+        let ended = ended(&self.path)?;
+        Ok(Self {
+            ended,
+            ..Self::make(&jobs, &self.identity, self.run + 1, self.lock)?
+        })
     }
 
     /// Was this process, or one before it, asked to end the job?
@@ -172,13 +184,15 @@ pub(super) async fn cancel_asked(folder: PathBuf) {
     }
 }
 
-fn has_ended(folder: &Path) -> Result<bool> {
+/// What the job in this folder came to, if it has ended.
+fn ended(folder: &Path) -> Result<Option<Summary>> {
     if !folder.join(ledger::FILE).exists() {
-        return Ok(false);
+        return Ok(None);
     }
     let ledger = Ledger::open(folder)?;
     let mut accounts = ledger.book().jobs.values();
-    Ok(accounts.any(|account| account.status != JobStatus::Running))
+    let ended = accounts.find(|account| account.status != JobStatus::Running);
+    Ok(ended.map(|account| Summary::of(account, account.ended_at_ms.unwrap_or_default())))
 }
 
 /// Another process holds the lock.

@@ -50,6 +50,9 @@ pub struct CopyArgs {
     /// copied are always copied again.
     #[arg(long)]
     pub s2s_detect_source_changed: bool,
+    /// Begin a new run where the job has ended; --new=false only shows what it came to.
+    #[arg(long, default_value = "true")]
+    pub new: bool,
     /// Tells jobs apart that are otherwise the same.
     #[arg(long, value_name = "NAME")]
     pub job_name: Option<String>,

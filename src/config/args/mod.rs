@@ -119,9 +119,6 @@ pub struct ListerCli {
     /// Wait for the job's end and exit with its result.
     #[arg(long)]
     pub wait: bool,
-    /// Begin a new run of a job that has ended.
-    #[arg(long)]
-    pub new: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group; its flags are documented")]
     pub copy: CopyArgs,

@@ -32,8 +32,7 @@ type Refuses = fn(JobStatus) -> Option<String>;
 /// Why failed objects of a job of this status are not put back.
 pub fn refuses_retry(status: JobStatus) -> Option<String> {
     (status == JobStatus::Cancelled).then(|| {
-        "the job was cancelled and cannot go on: run its copy command again (in a fleet with \
-         --new) to copy what is left"
+        "the job was cancelled and cannot go on: run its copy command again to copy what is left"
             .to_owned()
     })
 }

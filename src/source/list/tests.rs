@@ -29,6 +29,28 @@ fn listing(truncated: bool, inner: &str) -> String {
 }
 
 #[test]
+fn yes_and_no_are_read_as_servers_write_them() {
+    let inner = content("k", "") + "<NextContinuationToken>t</NextContinuationToken>";
+    let plain = listing(true, &inner);
+    for (text, truncated) in [
+        ("True", true),
+        ("TRUE", true),
+        (" 1 ", true),
+        ("False", false),
+    ] {
+        let body = plain.replace("<IsTruncated>true<", &format!("<IsTruncated>{text}<"));
+        assert_eq!(
+            objects(&body, KeyForm::AsSaid).unwrap().truncated,
+            truncated,
+            "{text}"
+        );
+    }
+    let body = plain.replace("<IsTruncated>true<", "<IsTruncated>perhaps<");
+    let refused = format!("{:?}", objects(&body, KeyForm::AsSaid).unwrap_err());
+    assert!(refused.contains("neither true nor false"), "{refused}");
+}
+
+#[test]
 fn a_page_of_objects_is_read() {
     let body = listing(
         true,

@@ -1,6 +1,7 @@
 //! The documents as they stand in the S3 API reference.
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// Any answer, told apart by its root element.
 #[derive(Debug, Deserialize)]
@@ -81,7 +82,7 @@ pub(super) struct Location {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Listing {
-    #[serde(rename = "IsTruncated")]
+    #[serde(rename = "IsTruncated", deserialize_with = "truth")]
     pub(super) is_truncated: bool,
     #[serde(rename = "EncodingType")]
     pub(super) encoding: Option<String>,
@@ -119,8 +120,21 @@ pub(super) struct Content {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Restore {
-    #[serde(rename = "IsRestoreInProgress", default)]
+    #[serde(rename = "IsRestoreInProgress", default, deserialize_with = "truth")]
     pub(super) in_progress: bool,
     #[serde(rename = "RestoreExpiryDate")]
     pub(super) expiry: Option<String>,
+}
+
+/// Yes or no as servers write it, `True` too; what is neither is refused, as a page taken for the
+/// last would leave out what follows.
+fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let text = String::deserialize(from)?;
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" | "" => Ok(false),
+        _ => Err(D::Error::custom(format!(
+            "neither true nor false: {text:?}"
+        ))),
+    }
 }

@@ -69,8 +69,8 @@ pub(super) fn custom_endpoint_url(text: &str) -> Result<String> {
     let bad = || {
         Failure::stop(
             Reason::Usage,
-            "the S3 endpoint (--s3-endpoint, AWS_ENDPOINT_URL) must be http://HOST[:PORT] or \
-             https://HOST[:PORT], perhaps with a path",
+            "the S3 endpoint (--s3-endpoint, AWS_ENDPOINT_URL, or endpoint_url of the AWS profile) \
+             must be http://HOST[:PORT] or https://HOST[:PORT], perhaps with a path",
         )
     };
     let url = reqwest::Url::parse(text).map_err(|_| bad())?;

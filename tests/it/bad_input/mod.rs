@@ -59,6 +59,26 @@ async fn places() {
     each_is_refused(include_str!("places.txt")).await;
 }
 
+/// A profile that names no URL: nobody is asked with the keys that are meant for it.
+#[tokio::test]
+async fn a_profile_whose_endpoint_is_no_url() {
+    let world = World::start().await;
+    let home = tempfile::TempDir::new().unwrap();
+    let path = home.path().join("config");
+    let profile = path.to_str().unwrap();
+    let env = [("AWS_CONFIG_FILE", profile), ("AWS_ENDPOINT_URL_S3", "-")];
+    for url in ["minio:9000", "not a url", "ftp://minio", "http://", "minio"] {
+        std::fs::write(&path, format!("[default]\nendpoint_url = {url}\n")).unwrap();
+        let line = "blobfleet copy s3://photos {blob}/cont --recursive";
+        let ended = world.run(line, &env).await;
+        assert_eq!(ended.code, Some(2), "{url}: {ended:?}");
+        for part in ["endpoint_url of the AWS profile", "http://HOST"] {
+            assert!(ended.error().contains(part), "{part}: {ended:?}");
+        }
+    }
+    assert!(world.cloud.blobs(simcloud::ACCOUNT).is_empty());
+}
+
 /// The kernel accepts for a listener that nobody serves: connected, and then silence.
 #[tokio::test]
 async fn silence_is_not_waited_for_without_end() {

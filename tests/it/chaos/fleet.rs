@@ -48,6 +48,8 @@ impl<'a> Fleet<'a> {
         let mut submit: Vec<String> = ["s3://chaos-*", &destination, "--recursive", "--wait"]
             .map(str::to_owned)
             .into();
+        // One that is killed as the job ends is started again.
+        submit.push("--new=false".to_owned());
         submit.extend(SIZES.map(str::to_owned));
         submit.extend(["--output-type", "json", "--broker", &broker].map(str::to_owned));
         let mut fleet = Self {

@@ -36,6 +36,11 @@ async fn assert_cancelled(world: &World, summary: &serde_json::Value) {
 async fn assert_new_run(world: &World, cancelled: &serde_json::Value) -> Finished {
     let done = world.copy("s3://stopped", "stopped").run().await;
     done.assert_all_copied(OBJECTS);
+    let said = format!("a new run, job {}, begins", done.text("job_id"));
+    for part in ["has ended (Cancelled 2", said.as_str()] {
+        let logs = world.job_logs().concat();
+        assert!(logs.contains(part), "{part}: {logs}");
+    }
     assert_ne!(done.text("job_id"), cancelled["job_id"].as_str().unwrap());
     assert_eq!(arrived(world, "stopped", OBJECTS), OBJECTS);
     done

@@ -169,7 +169,7 @@ async fn a_fleets_job_is_cancelled_and_its_tasks_go_away() {
         .jobs(&format!("cancel {}", id.split('-').next().unwrap()))
         .await;
     let summary = lines(&cancelled).pop().unwrap();
-    let wait = format!("{SUBMIT} --wait");
+    let wait = format!("{SUBMIT} --wait --new=false");
     let waited = fleet.run(&wait).await;
     gate.open();
 
@@ -209,10 +209,12 @@ async fn a_fleets_job_is_cancelled_and_its_tasks_go_away() {
     // A new run of the same command copies all of it.
     cloud.clear_hook();
     let copier = fleet.role("copier");
-    let line = format!("{SUBMIT} --wait --new");
+    let line = format!("{SUBMIT} --wait");
     let again = fleet.run(&line).await;
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(again.totals(), [3_003, 3_003, 0, 0]);
+    let said = format!("job {id} has ended (Cancelled 2");
+    assert!(again.stderr.contains(&said), "{again:?}");
     assert_eq!(cloud.blobs(ACCOUNT).len(), 3_003);
     drop((copier, reporter));
 }
@@ -264,7 +266,7 @@ async fn a_fleets_jobs_are_listed_and_shown() {
 async fn next_steps(fleet: &Fleet, id: &str) {
     let again = format!("\nTry the failed ones again: blobfleet jobs retry {id} --reporter");
     let text = SUBMIT.replace("json", "text");
-    let ended = fleet.run(&format!("{text} --wait")).await;
+    let ended = fleet.run(&format!("{text} --wait --new=false")).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(
         ended.stdout.ends_with(&format!("{again} URL\n")),

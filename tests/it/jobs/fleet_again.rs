@@ -143,7 +143,7 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
     let known = log.get(&JobId::new(&id)).unwrap();
     assert_eq!(known.round, 1, "the fleet has heard of it: {known:?}");
     // Whoever waits for the job waits for the end of this round.
-    let waited = fleet.run(&format!("{SUBMIT} --wait")).await;
+    let waited = fleet.run(&format!("{SUBMIT} --wait --new=false")).await;
     assert_eq!(waited.code, Some(0), "{waited:?}");
     assert_eq!(waited.totals(), [303, 303, 0, 0], "{waited:?}");
     let last = ended(&fleet).await;
@@ -165,7 +165,7 @@ async fn what_failed_in_a_fleet_is_put_back_when_the_job_has_ended() {
 
 /// The log tells the last end, and another retry has nothing to do.
 async fn nothing_left(fleet: &Fleet, id: &str) {
-    let waited = fleet.run(&format!("{SUBMIT} --wait")).await;
+    let waited = fleet.run(&format!("{SUBMIT} --wait --new=false")).await;
     assert_eq!(waited.code, Some(0), "{waited:?}");
     let nothing = fleet.jobs(&format!("retry {id}")).await;
     assert_eq!(nothing.code, Some(0), "{nothing:?}");

@@ -1,5 +1,6 @@
 //! `blobfleet jobs`: what a job came to is found again, and what is told to a job happens.
 
+mod anew;
 mod azcopy;
 mod cancel;
 mod fleet;

@@ -96,7 +96,8 @@ pub(super) async fn run(
     };
     run.belong_together().await?;
     // A process before this one may have put work back without telling the log.
-    reporter::catch_up(&*run.broker, &run.ledger).await?;
+    reporter::send_rest(&*run.broker, &run.ledger).await?;
+    run.go_on_by_both().await?;
     let (job, ledger) = (run.spec.id.clone(), run.ledger.clone());
     let mut progress = Progress::new(means.output.clone());
     progress.begin(&job, means.log)?;
@@ -162,6 +163,17 @@ impl Run {
                 lost.display()
             ),
         ))
+    }
+
+    /// Refuses a job that has ended by its queue and runs by its ledger: nobody would work on it.
+    async fn go_on_by_both(&self) -> Result<()> {
+        let jobs = board::read(&*self.broker).await?;
+        let ended = jobs.get(&self.spec.id).is_some_and(|job| job.end.is_some());
+        let summary = self.summary().await?;
+        if !ended || summary.status != JobStatus::Running {
+            return Ok(());
+        }
+        Err(reporter::older_state(&self.spec.id))
     }
 
     /// Works until the job has ended or something stops it; gives what it came to.

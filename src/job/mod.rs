@@ -359,6 +359,16 @@ impl JobStatus {
         Self::Interrupted,
     ];
 
+    /// The same of a job with errors beyond those that were counted.
+    #[must_use]
+    pub const fn with_errors(self) -> Self {
+        match self {
+            Self::Completed => Self::CompletedWithErrors,
+            Self::CompletedWithSkipped => Self::CompletedWithErrorsAndSkipped,
+            other => other,
+        }
+    }
+
     /// The name in reports.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -22,10 +22,11 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub use charge::older_state;
 pub use handle::LedgerHandle;
 pub use serve::{refuses_repair, refuses_retry};
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::broker::{Broker, Queue};
 use crate::clock::Clock;
 use crate::failure::Result;
@@ -76,6 +77,7 @@ pub async fn cancel(
     now_ms: i64,
 ) -> Result<()> {
     let job = spec.id.clone();
+    catch_up(broker, ledger, now_ms).await?;
     ledger
         .with(move |ledger| ledger.submit(&spec, now_ms))
         .await??;
@@ -90,7 +92,19 @@ pub async fn cancel(
 ///
 /// # Errors
 /// The broker, or the disk.
-pub async fn catch_up(broker: &dyn Broker, ledger: &LedgerHandle) -> Result<()> {
+pub async fn send_rest(broker: &dyn Broker, ledger: &LedgerHandle) -> Result<()> {
+    outbox::flush(broker, ledger).await
+}
+
+/// The same, and takes over what the job log knows of later: the ledger may have been restored from
+/// an older state.
+///
+/// # Errors
+/// The broker, or the disk.
+pub async fn catch_up(broker: &dyn Broker, ledger: &LedgerHandle, now_ms: i64) -> Result<()> {
+    outbox::flush(broker, ledger).await?;
+    let jobs = board::read(broker).await?;
+    charge::catch_up(ledger, &jobs, now_ms).await?;
     outbox::flush(broker, ledger).await
 }
 
@@ -100,7 +114,8 @@ impl Reporter {
     /// # Errors
     /// Another ledger is in charge of the log, the disk, or the broker refusing for good.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
-        let charge = charge::take(&*self.broker, &self.board, &self.ledger, self.adopt).await?;
+        let how = (self.adopt, self.clock.unix_ms());
+        let charge = charge::take(&*self.broker, &self.board, &self.ledger, how).await?;
         self.open_accounts().await?;
         let consumer = self.broker.consume(&Queue::Outcome, WINDOW).await?;
         let mut intake = Intake::new(consumer);

@@ -56,6 +56,7 @@ mod prometheus;
 mod properties;
 mod rabbitmq;
 mod refresh;
+mod restored;
 mod roles;
 mod selecting;
 mod simcloud_refuses;

@@ -152,6 +152,20 @@ impl Role {
         assert_eq!(status.signal(), Some(9), "{}", tail(&self.log));
     }
 
+    /// Asks the process to end.
+    pub(crate) fn terminate(&self) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(told.unwrap().success());
+    }
+
+    /// Waits for the process to end by itself; gives its exit code, stdout and stderr.
+    pub(crate) async fn leave(mut self, within: Duration) -> (Option<i32>, String, String) {
+        let status = self.wait(within).await;
+        let read = |path| fs::read_to_string(path).unwrap();
+        (status.code(), read(&self.out), read(&self.log))
+    }
+
     /// Stops the process where it is (SIGSTOP): it does nothing more, and holds what it holds.
     pub(crate) fn freeze(&self) {
         let pid = self.pid().to_string();
@@ -179,6 +193,11 @@ impl Role {
         fs::read_to_string(&self.out).unwrap().contains(text)
     }
 
+    /// Whether the process has written this to its log.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        fs::read_to_string(&self.log).unwrap().contains(text)
+    }
+
     /// The last line of stdout, which is a summary.
     pub(crate) fn summary(&self) -> Value {
         let text = fs::read_to_string(&self.out).unwrap();
@@ -188,6 +207,11 @@ impl Role {
 
     /// Waits for the process to end by itself; gives its exit code and its summary.
     pub(crate) async fn finish(mut self, within: Duration) -> (Option<i32>, Value) {
+        let status = self.wait(within).await;
+        (status.code(), self.summary())
+    }
+
+    async fn wait(&mut self, within: Duration) -> ExitStatus {
         let ended = async {
             loop {
                 if let Some(status) = self.ended() {
@@ -197,8 +221,7 @@ impl Role {
             }
         };
         let status = tokio::time::timeout(within, ended).await;
-        let status = status.unwrap_or_else(|_| panic!("it hangs: {}", tail(&self.log)));
-        (status.code(), self.summary())
+        status.unwrap_or_else(|_| panic!("it hangs: {}", tail(&self.log)))
     }
 }
 

@@ -69,7 +69,14 @@ fn say_what(job: &JobId, repaired: Repaired) {
         pages,
         list_tasks,
         pages_left,
+        begun_anew,
     } = repaired;
+    if begun_anew {
+        say(&format!(
+            "job {job}: its ledger contradicted itself: all of it is listed from the beginning"
+        ));
+        return;
+    }
     say(&format!(
         "job {job}: put back {pages} pages and {list_tasks} list tasks"
     ));

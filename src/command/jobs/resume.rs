@@ -31,7 +31,13 @@ pub(super) async fn run(
     let found = state::find(&command.jobs.state.folder()?, &command.job)?;
     let job = AtRest::take(&found).await?;
     if let Some(end) = &job.known.end {
-        return Err(ended(&job.known.spec, end.status));
+        let id = job.known.spec.id.clone();
+        let summary = job.ledger.summary(id.clone(), end.ended_at_ms).await?;
+        let runs = summary.is_some_and(|summary| summary.status == JobStatus::Running);
+        return Err(match runs {
+            true => reporter::older_state(&id),
+            false => ended(&job.known.spec, end.status),
+        });
     }
     let ready = ready(&command, &job, env).await?;
     tracing::info!(job.id = %job.known.spec.id, "resuming the job");
@@ -65,7 +71,7 @@ impl AtRest {
 
     async fn with(broker: Arc<dyn Broker>, folder: JobFolder) -> Result<Self> {
         let ledger = LedgerHandle::open(&folder.path)?;
-        reporter::catch_up(&*broker, &ledger).await?;
+        reporter::catch_up(&*broker, &ledger, Clock::system().unix_ms()).await?;
         let known = board::read(&*broker).await?.get(&folder.id()).cloned();
         Ok(Self {
             known: known.ok_or_else(|| not_begun(folder.id().as_str()))?,

@@ -119,10 +119,15 @@ impl JobAccount {
     pub fn end_as(&mut self, status: JobStatus, now_ms: i64) -> Change {
         self.status = status;
         self.ended_at_ms = Some(now_ms);
+        self.end_again()
+    }
+
+    /// Tells again how the job has ended, as of its round now.
+    pub(super) fn end_again(&self) -> Change {
         Change::Ended(JobEnd {
             job: self.spec.id.clone(),
-            status,
-            ended_at_ms: now_ms,
+            status: self.status,
+            ended_at_ms: self.ended_at_ms.unwrap_or_default(),
             totals: self.totals.clone(),
             round: self.round,
         })

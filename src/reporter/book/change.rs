@@ -38,6 +38,8 @@ pub enum Change {
     Resent(ListTask),
     /// A page was taken back: forget how its objects ended.
     Withdrawn(JobId, u64),
+    /// A job begins anew: forget what was to be done and how anything of it ended.
+    Forgotten(JobId),
     /// A range that could not be listed is put back: forget that.
     RangePutBack(JobId, u64),
     /// A job ended: tell everybody, remove its queues, and forget what was still to be done.

@@ -7,17 +7,21 @@
 
 mod account;
 mod change;
+mod contradiction;
+mod log;
 mod page;
 mod repair;
 mod retry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use account::{JobAccount, Task};
 pub use change::{Change, EndingRow};
+pub use contradiction::Rows;
+pub use log::{Behind, InLog};
 pub use page::{OpenPage, Tally};
 pub use repair::Repaired;
 pub use retry::FailedObject;
@@ -32,8 +36,10 @@ pub struct Book {
     pub jobs: BTreeMap<JobId, JobAccount>,
     /// The numbers this process gives to list tasks begin here.
     pub first_task: u64,
-    /// Jobs that run by this ledger and have ended by the job log, each with the round it ended in.
-    pub ended_in_log: BTreeMap<JobId, u32>,
+    /// Running jobs that have ended before by the job log, each with the round it ended in last.
+    pub over_in_log: BTreeMap<JobId, u32>,
+    /// Jobs whose account contradicts itself.
+    pub contradictory: BTreeSet<JobId>,
 }
 
 /// Numbers of list tasks between two places that may be drawn.
@@ -54,9 +60,9 @@ impl Book {
         }
     }
 
-    /// Goes on with the numbers of a book that was in use before this one was read back: what it
-    /// gave may have been sent.
-    pub(super) fn go_on_numbering(&mut self, before: &Self) {
+    /// Goes on after a book that was in use before this one was read back: with its numbers, as what
+    /// it gave may have been sent, and with what it knew besides.
+    pub(super) fn go_on_after(&mut self, before: Self) {
         self.first_task = before.first_task;
         for (id, account) in &mut self.jobs {
             let given = before
@@ -65,6 +71,8 @@ impl Book {
                 .map_or(self.first_task, |known| known.next_task);
             account.next_task = account.next_task.max(given);
         }
+        self.over_in_log = before.over_in_log;
+        self.contradictory = before.contradictory;
     }
 
     /// Opens an account for a job; a job known already changes nothing.
@@ -114,7 +122,10 @@ impl Book {
                 changes.push(Change::Listed(id.clone(), account.round));
             }
             if account.tasks.is_empty() {
-                let status = account.totals.final_status();
+                let status = match self.contradictory.contains(id) {
+                    true => account.totals.final_status().with_errors(),
+                    false => account.totals.final_status(),
+                };
                 changes.push(account.end_as(status, now_ms));
             }
         }
@@ -148,14 +159,19 @@ impl Book {
         changes
     }
 
-    /// Lists anew what is open of a running job, as the broker lost its messages; none for a job
-    /// that is not running.
+    /// Lists anew what is open of a running job, as the broker lost its messages, or all of one whose
+    /// account contradicts itself; none for a job that is not running.
     pub fn repair(&mut self, job: &JobId) -> (Vec<Change>, Option<Repaired>) {
         let mut changes = Vec::new();
-        let ended = self.ended_in_log.remove(job);
-        let repaired = self
-            .running(job)
-            .map(|account| account.repair(ended, &mut changes));
+        let over = self.over_in_log.get(job).copied();
+        let anew = self.contradictory.contains(job);
+        let repaired = self.running(job).map(|account| match anew {
+            true => account.begin_anew(over, &mut changes),
+            false => account.repair(over, &mut changes),
+        });
+        if repaired.is_some() {
+            self.contradictory.remove(job);
+        }
         (changes, repaired)
     }
 

@@ -1,8 +1,11 @@
 //! Making up for messages that the broker lost: what is open is listed anew.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Change, JobAccount, OpenPage, Tally, Task};
+use super::{Change, JobAccount, NUMBERS, OpenPage, Tally, Task};
+use crate::job::Totals;
 use crate::message::{KeyRange, ListTask};
 
 /// What was put back, and what could not be.
@@ -14,18 +17,20 @@ pub struct Repaired {
     pub list_tasks: u64,
     /// Pages left as they are: an older version did not write down what they brought.
     pub pages_left: u64,
+    /// The job is listed from its beginning, as its account contradicted itself.
+    #[serde(default)]
+    pub begun_anew: bool,
 }
 
 impl JobAccount {
     /// Withdraws every open page and issues its range anew; sends every other list task again. Where
-    /// the job log says that the job ended, in the round given, it is opened again: tasks of that
-    /// round would be dropped.
-    pub(super) fn repair(&mut self, ended: Option<u32>, changes: &mut Vec<Change>) -> Repaired {
+    /// the job ended before by the job log, `over` is its last round then: tasks of that round or an
+    /// earlier one would be dropped, so they are given anew in a later one.
+    pub(super) fn repair(&mut self, over: Option<u32>, changes: &mut Vec<Change>) -> Repaired {
         let mut repaired = Repaired::default();
-        if let Some(round) = ended {
-            self.round = self.round.max(round) + 1;
-            self.listed = false;
-            changes.push(Change::Reopened(self.spec.id.clone(), self.round));
+        let is_over = |round| over.is_some_and(|over| round <= over);
+        if is_over(self.round) {
+            self.reopen_after(over, changes);
         }
         let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
         ids.sort_unstable();
@@ -35,7 +40,7 @@ impl JobAccount {
                 Some(Task::Issued { task, .. }) => {
                     let task = task.clone();
                     repaired.list_tasks += 1;
-                    if ended.is_none() {
+                    if !is_over(task.round) {
                         changes.push(Change::Resent(task));
                         continue;
                     }
@@ -58,6 +63,45 @@ impl JobAccount {
         self.listed &= repaired.pages == 0;
         changes.push(Change::Totals(self.spec.id.clone()));
         repaired
+    }
+
+    /// Forgets all that was counted and lists the job from its beginning, in a round of its own.
+    pub(super) fn begin_anew(&mut self, over: Option<u32>, changes: &mut Vec<Change>) -> Repaired {
+        changes.push(Change::Forgotten(self.spec.id.clone()));
+        self.reopen_after(over, changes);
+        self.close_all();
+        self.totals = Totals::default();
+        let roots = u32::try_from(self.spec.roots.len()).unwrap_or(u32::MAX);
+        for root in 0..roots {
+            changes.push(self.issue(root, KeyRange::default()));
+        }
+        Repaired {
+            list_tasks: u64::from(roots),
+            begun_anew: true,
+            ..Repaired::default()
+        }
+    }
+
+    /// Every list task is done with that was given, also those nothing is known of any more.
+    fn close_all(&mut self) {
+        let last = self.next_task.checked_sub(1).into_iter();
+        let last = last.filter(|id| !(id + 1).is_multiple_of(NUMBERS));
+        let known = self.closed.iter().chain(self.tasks.keys().copied());
+        let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
+        for id in known.chain(last) {
+            let end = ends.entry(id / NUMBERS).or_default();
+            *end = id.max(*end);
+        }
+        for (block, end) in ends {
+            self.closed.insert_range(block * NUMBERS..=end);
+        }
+        self.tasks.clear();
+    }
+
+    fn reopen_after(&mut self, over: Option<u32>, changes: &mut Vec<Change>) {
+        self.round = self.round.max(over.unwrap_or_default()) + 1;
+        self.listed = false;
+        changes.push(Change::Reopened(self.spec.id.clone(), self.round));
     }
 
     /// Takes a page out of the totals and closes its list task: its outcomes come too late now.

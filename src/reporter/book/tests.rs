@@ -309,7 +309,7 @@ fn a_ledger_begun_anew_has_numbers_of_its_own() {
 fn a_job_that_ended_in_the_log_is_repaired_in_a_round_of_its_own() {
     let mut book = book(1);
     let job = JobId::new("j-1");
-    book.ended_in_log.insert(job.clone(), 4);
+    book.over_in_log.insert(job.clone(), 4);
     let (changes, repaired) = book.repair(&job);
     assert_eq!(repaired.unwrap().list_tasks, 1);
     assert!(changes.contains(&Change::Reopened(job.clone(), 5)));

@@ -5,6 +5,7 @@
 //! stores and restores them. Numbers above `i64::MAX` (nonces) are stored as the same 64 bits.
 
 mod outbox;
+mod pair;
 mod places;
 mod query;
 mod restore;
@@ -23,7 +24,7 @@ pub use outbox::{Outgoing, Parcel};
 pub use query::{EndingKind, EndingLine, LinePage, Place, RangeLine};
 pub use retry::PutBack;
 
-use super::book::{Book, Change, EndingRow};
+use super::book::{Behind, Book, Change, EndingRow, InLog};
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobSpec, JobStatus};
 use crate::logging::OBJECTS;
@@ -51,6 +52,7 @@ impl Ledger {
     /// The folder or file cannot be read or written, is corrupt, or is of a newer version.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
+        pair::check(&path).map_err(|failure| named(&path, failure))?;
         // What cannot be made cannot be opened either, which says why.
         private::create_file(&path).unwrap_or_default();
         let db = Connection::open(&path)
@@ -58,7 +60,9 @@ impl Ledger {
             .map_err(|failure| named(&path, failure))?;
         let version = schema::prepare(&db).map_err(|failure| named(&path, failure))?;
         let id = write::ledger_id(&db).map_err(|failure| named(&path, failure))?;
-        let book = restore::book(&db, version).map_err(|failure| named(&path, failure))?;
+        let mut book = restore::book(&db, version).map_err(|failure| named(&path, failure))?;
+        let rows = write::count_rows(&db).map_err(|failure| named(&path, failure))?;
+        book.note_contradictions(&rows);
         Ok(Self {
             path,
             db,
@@ -103,44 +107,24 @@ impl Ledger {
         self.waiting.get(job).copied()
     }
 
-    /// Jobs whose totals say another number of failed and skipped objects than there are rows of
-    /// them: a file that was put together of parts of two states, such as an older copy beside a
-    /// newer write-ahead log, may open without an error.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn contradictions(&self) -> Result<Vec<JobId>> {
-        let rows = write::count_endings(&self.db).map_err(|failure| named(&self.path, failure))?;
-        let jobs = self.book.jobs.iter();
-        let odd = jobs.filter(|(id, account)| {
-            let told = account.totals.failed + account.totals.skipped;
-            rows.get(*id).copied().unwrap_or_default() != told
-        });
-        Ok(odd.map(|(id, _)| id.clone()).collect())
-    }
-
     /// Draws the numbers of this process's list tasks; once, before anything is done.
     pub fn number_anew(&mut self, random: u64) {
         self.book.number_anew(random);
     }
 
-    /// Notes jobs that have ended by the job log, each with its round; gives those that run by this
-    /// ledger.
-    pub fn note_ended_in_log(&mut self, ended: Vec<(JobId, u32)>) -> Vec<JobId> {
-        let runs = |job: &JobId| {
-            let account = self.book.jobs.get(job);
-            account.is_some_and(|account| account.status == JobStatus::Running)
-        };
-        let ended = ended.into_iter().filter(|(job, round)| {
-            runs(job)
-                && self
-                    .book
-                    .jobs
-                    .get(job)
-                    .is_some_and(|account| account.round <= *round)
-        });
-        self.book.ended_in_log = ended.collect();
-        self.book.ended_in_log.keys().cloned().collect()
+    /// Takes over the rounds the job log has come to; durable on return. Gives the jobs whose account
+    /// is of an older state.
+    ///
+    /// # Errors
+    /// The disk; nothing was changed.
+    pub fn catch_up(&mut self, log: &[InLog], now_ms: i64) -> Result<Vec<(JobId, Behind)>> {
+        let mut behind = Vec::new();
+        self.commit(now_ms, |book| {
+            let (changes, found) = book.catch_up(log);
+            behind = found;
+            changes
+        })?;
+        Ok(behind)
     }
 
     /// How often a reporter has begun with this ledger, this time included; durable on return.
@@ -226,8 +210,7 @@ impl Ledger {
         if let Err(failure) = written {
             let restored = restore::book(&self.db, self.version);
             let mut restored = restored.map_err(|failure| named(&self.path, failure))?;
-            restored.go_on_numbering(&self.book);
-            restored.ended_in_log = std::mem::take(&mut self.book.ended_in_log);
+            restored.go_on_after(std::mem::take(&mut self.book));
             self.book = restored;
             return Err(named(&self.path, failure));
         }

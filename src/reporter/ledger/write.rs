@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::failed;
 use super::outbox::{self, Parcel};
+use super::pair;
+use super::restore::rows;
 use super::schema::WITH_CURSORS;
 use crate::failure::{Failure, Reason, Result};
 use crate::job::{JobId, JobStatus, Totals};
 use crate::message::{Ending, ListTask, Outcome, RangeFailed, encode};
-use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Task};
+use crate::reporter::book::{Book, Change, EndingRow, JobAccount, OpenPage, Rows, Task};
 
 /// What of an account is stored as one value.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,18 +57,25 @@ pub(super) fn count_start(db: &Connection) -> Result<u64> {
     Ok(count.parse().unwrap_or(1))
 }
 
-/// How many objects of each job have a row that tells how they ended.
-pub(super) fn count_endings(db: &Connection) -> Result<HashMap<JobId, u64>> {
-    let sql = "SELECT job, count(*) FROM ending GROUP BY job";
-    let mut statement = db.prepare(sql).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    let mut counts = HashMap::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        let job: String = row.get(0).map_err(failed)?;
-        let count: i64 = row.get(1).map_err(failed)?;
-        counts.insert(JobId::new(job), u64::try_from(count).unwrap_or_default());
+/// How many rows there are of each job that tell how its objects and ranges ended.
+pub(super) fn count_rows(db: &Connection) -> Result<HashMap<JobId, Rows>> {
+    let mut counts: HashMap<JobId, Rows> = HashMap::new();
+    for (job, count) in counted(db, "ending")? {
+        counts.entry(job).or_default().endings = count;
+    }
+    for (job, count) in counted(db, "range_failure")? {
+        counts.entry(job).or_default().ranges = count;
     }
     Ok(counts)
+}
+
+fn counted(db: &Connection, table: &str) -> Result<Vec<(JobId, u64)>> {
+    let sql = format!("SELECT job, count(*) FROM {table} GROUP BY job");
+    rows(db, &sql, |row| {
+        let job: String = row.get(0).map_err(failed)?;
+        let count: i64 = row.get(1).map_err(failed)?;
+        Ok((JobId::new(job), u64::try_from(count).unwrap_or_default()))
+    })
 }
 
 /// What a batch of changes touched; rows that hold sums are written once, at its end.
@@ -100,6 +109,7 @@ pub(super) fn changes(db: &mut Connection, book: &Book, changes: &[Change]) -> R
     for job in touched.accounts {
         update_account(&transaction, account(book, job)?)?;
     }
+    pair::count_up(&transaction)?;
     transaction.commit().map_err(failed)
 }
 
@@ -133,6 +143,7 @@ fn write<'a>(
         Change::PutBack(..) | Change::RangePutBack(..) | Change::Withdrawn(..) => {
             forgotten(db, change)?
         }
+        Change::Forgotten(job) => forget_work(db, job)?,
         Change::QueuesLost(job) => outbox::put(db, &Parcel::Declare(job.clone()))?,
         Change::Resent(task) => outbox::put(db, &Parcel::List(task.clone()))?,
         Change::Ended(end) => {
@@ -193,16 +204,19 @@ fn insert_range_failure(db: &Transaction<'_>, range: &RangeFailed, task: &ListTa
     )
 }
 
+/// Forgets what was to be done of a job, and how anything of it ended.
+fn forget_work(db: &Transaction<'_>, job: &JobId) -> Result<()> {
+    for table in ["list_task", "waiting", "ending", "range_failure"] {
+        let sql = format!("DELETE FROM {table} WHERE job=?1");
+        run(db, &sql, [job.as_str()])?;
+    }
+    Ok(())
+}
+
 /// Removes every trace of a job.
 pub(super) fn forget(db: &mut Connection, job: &JobId) -> Result<()> {
     let transaction = db.transaction().map_err(failed)?;
-    for table in ["list_task", "waiting", "ending", "range_failure"] {
-        run(
-            &transaction,
-            &format!("DELETE FROM {table} WHERE job=?1"),
-            [job.as_str()],
-        )?;
-    }
+    forget_work(&transaction, job)?;
     run(&transaction, "DELETE FROM job WHERE id=?1", [job.as_str()])?;
     transaction.commit().map_err(failed)
 }

@@ -45,7 +45,7 @@ fn an_open_page_is_taken_back_and_its_range_issued_anew() {
     let expected = Repaired {
         pages: 1,
         list_tasks: 2,
-        pages_left: 0,
+        ..Repaired::default()
     };
     assert_eq!(repaired, Some(expected));
     assert_eq!(account(&ledger).totals, crate::job::Totals::default());
@@ -185,4 +185,63 @@ fn pages_of_version_2_stay_as_they_are() {
         2,
         "its outcomes still count"
     );
+}
+
+/// As if a part of the file were of an older state: the list task of root 1 is not there.
+#[test]
+fn a_job_whose_account_contradicts_itself_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(running(dir.path()));
+    let spoil = || {
+        let db = Connection::open(dir.path().join(FILE)).unwrap();
+        db.execute("DELETE FROM list_task WHERE id=1", []).unwrap();
+    };
+    let ledger = Ledger::open(dir.path()).unwrap();
+    assert!(ledger.book().contradictory.is_empty());
+    drop(ledger);
+    spoil();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    assert!(ledger.book().contradictory.contains(&job()));
+
+    let repaired = ledger.repair(&job(), 5).unwrap().unwrap();
+
+    assert!(repaired.begun_anew);
+    assert_eq!((repaired.pages, repaired.list_tasks), (0, 2));
+    let now = account(&ledger);
+    assert_eq!((now.round, now.issued(), now.open()), (1, 2, 0));
+    assert_eq!(now.totals, crate::job::Totals::default());
+    for kind in [EndingKind::Failed, EndingKind::Skipped] {
+        assert_eq!(ledger.endings(&job(), kind, 10).unwrap(), []);
+    }
+    let (tasks, others) = outbox(&ledger);
+    assert_eq!(others, [Parcel::Reopened(job(), 1)]);
+    let given: Vec<_> = tasks.iter().map(|task| (task.root, task.round)).collect();
+    assert_eq!(given, [(0, 1), (1, 1)]);
+    // What is still under way of before is of no account.
+    let before = account(&ledger).clone();
+    let late = vec![outcome(0, 9, 2, true), outcome(2, 9, 0, true)];
+    let reports = vec![Report::Outcomes(late), page(1, 7, 1, 0, 0)];
+    ledger.fold(reports, 6).unwrap();
+    assert_same(&before, account(&ledger));
+    drop(ledger);
+    let ledger = Ledger::open(dir.path()).unwrap();
+    assert_same(&before, account(&ledger));
+    assert!(ledger.book().contradictory.is_empty());
+}
+
+#[test]
+fn a_job_whose_account_contradicts_itself_ends_with_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let db = Connection::open(dir.path().join(FILE)).unwrap();
+    db.execute("DELETE FROM list_task WHERE id=1", []).unwrap();
+    drop(db);
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    let all = (0..5).map(|index| outcome(0, 9, index, true));
+    let page = sized(page(0, 9, 5, 0, 0), 25);
+    let reports = vec![page, Report::Outcomes(all.collect())];
+    ledger.fold(reports, 6).unwrap();
+    let now = account(&ledger);
+    assert_eq!((now.totals.copied, now.totals.listed), (5, 5));
+    assert_eq!(now.status, JobStatus::CompletedWithErrors);
 }

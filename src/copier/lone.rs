@@ -93,7 +93,7 @@ impl World {
     /// The next outcome that was published.
     async fn outcome(&self) -> Outcome {
         let broker = self.shared.copier.broker.clone();
-        let mut intake = Intake::open(broker, Queue::Outcome, 1).await.unwrap();
+        let mut intake = Intake::open(broker, Queue::Outcome, (1, 1)).await.unwrap();
         let delivery = intake.next().await.unwrap();
         let Report::Outcomes(outcomes) = delivery.message.decode().unwrap() else {
             panic!("no outcomes");

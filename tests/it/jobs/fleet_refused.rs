@@ -139,16 +139,10 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
     assert_eq!(other["objects_copied"], OTHERS);
     assert_arrived(&fleet, "films", OTHERS);
     assert_waits(&fleet, first).await;
-    // It goes on by itself, but for what waits for longer than anybody wants to.
+    wake(&fleet, first).await;
     refusing.store(false, Ordering::SeqCst);
-    let retried = fleet.jobs(&format!("retry {first}")).await;
-    assert_eq!(retried.code, Some(0), "{retried:?}");
-    assert!(
-        retried
-            .stderr
-            .contains("or waits to be tried again, is tried at once"),
-        "{retried:?}"
-    );
+    // It goes on by itself, but for what waits for longer than anybody wants to.
+    wake(&fleet, first).await;
     let last = until(&fleet, first, |job| job["status"] != "Running").await;
     assert_eq!(last["status"], "Completed", "{last}");
     assert_eq!(last["objects_copied"], REFUSED + 3, "{last}");
@@ -156,6 +150,14 @@ async fn a_container_that_refuses_writes_holds_its_own_job_alone() {
     let [_, copier] = copiers;
     assert_told(&fleet, copier).await;
     drop(reporter);
+}
+
+/// Has what is held, or waits, of a job tried at once.
+async fn wake(fleet: &Fleet, job: &str) {
+    let woken = fleet.jobs(&format!("retry {job}")).await;
+    assert_eq!(woken.code, Some(0), "{woken:?}");
+    let said = "or waits to be tried again, is tried at once";
+    assert!(woken.stderr.contains(said), "{woken:?}");
 }
 
 /// The job goes on, nothing of it has failed, and what waits was not lost.

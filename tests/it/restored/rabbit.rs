@@ -28,8 +28,10 @@ async fn a_reporters_ledger_that_is_restored_loses_nothing() {
 /// Whatever the log says of it. Before, the ledger of another fleet is put there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_ledger_is_refused_and_a_job_can_be_ended_with_a_restored_one() {
-    let fleet = Fleet::start(1).await;
+    let mut fleet = Fleet::start(1).await;
     let copies = fleet.run_to(Stage::Retried).await;
+    // The job would end by itself before it is cancelled.
+    fleet.workers.clear();
     let elsewhere = tempfile::tempdir().unwrap();
     let foreign = Copy::of_other(&fleet.folder(), elsewhere.path());
     foreign.restore(&fleet.folder());
@@ -53,6 +55,7 @@ async fn a_foreign_ledger_is_refused_and_a_job_can_be_ended_with_a_restored_one(
     tokio::time::timeout(LONGEST, cancelled).await.unwrap();
     let (code, summary) = fleet.waited().await;
     assert_eq!((code, &summary["status"]), (Some(1), &"Cancelled".into()));
+    fleet.start_workers();
     let (code, summary) = fleet.submit(&["--wait", "--new"]).finish(LONGEST).await;
     fleet.world.assert_exact(code, &summary, "anew");
     drop(reporter);
@@ -62,7 +65,7 @@ struct Fleet {
     world: World,
     broker: String,
     listen: String,
-    _workers: [Role; 2],
+    workers: Vec<Role>,
 }
 
 impl Fleet {
@@ -70,14 +73,22 @@ impl Fleet {
         let (world, broker) = (World::start(seed).await, rabbitmq::vhost_url());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap().to_string();
-        let lister = world.site.worker("lister", &broker, &[]);
-        let copier = world.site.worker("copier", &broker, &["--concurrency=8"]);
-        Self {
+        let mut fleet = Self {
             world,
             broker,
             listen,
-            _workers: [lister, copier],
-        }
+            workers: Vec::new(),
+        };
+        fleet.start_workers();
+        fleet
+    }
+
+    fn start_workers(&mut self) {
+        let worker = |role, args: &[&str]| self.world.site.worker(role, &self.broker, args);
+        self.workers = vec![
+            worker("lister", &[]),
+            worker("copier", &["--concurrency=8"]),
+        ];
     }
 
     fn folder(&self) -> PathBuf {
@@ -166,7 +177,9 @@ impl Fleet {
 
     /// How the job ends by the log.
     async fn waited(&self) -> (Option<i32>, Value) {
-        self.submit(&["--wait"]).finish(LONGEST).await
+        self.submit(&["--wait", "--new=false"])
+            .finish(LONGEST)
+            .await
     }
 
     /// Goes on until the job is complete, doing what the programs say; gives what that was.

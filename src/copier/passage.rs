@@ -95,14 +95,19 @@ impl Passage {
             }
             Some(_) => {}
             None => {
-                if by_source {
-                    refusals.note_answer(&self.source_name());
+                let is_write = operation.starts_with("put_");
+                if refusals.wants_answers() {
+                    if by_source {
+                        refusals.note_answer(&self.source_name());
+                    }
+                    if service == "blob" {
+                        refusals.note_answer(&self.account_name());
+                    }
+                    if is_write {
+                        refusals.note_answer(&self.container_name());
+                    }
                 }
-                if service == "blob" {
-                    refusals.note_answer(&self.account_name());
-                }
-                if operation.starts_with("put_") {
-                    refusals.note_answer(&self.container_name());
+                if is_write && refusals.wants_write() {
                     refusals.note_write(&self.container_name(), &self.blob.blob);
                 }
             }

@@ -2,6 +2,7 @@
 //! nothing otherwise.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,35 @@ const SILENT: Duration = Duration::from_secs(20);
 /// And again after this time.
 const AGAIN: Duration = Duration::from_secs(600);
 
+/// Of all the writes of so long a time one is noted.
+const BETWEEN_WRITES: Duration = Duration::from_millis(200);
+
 /// The buckets and accounts of this process. Clones share what is known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Refusals {
-    streaks: Arc<Mutex<HashMap<String, Streak>>>,
+pub(super) struct Refusals(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    begun: Instant,
+    /// Whether there was ever a refusal.
+    refused: AtomicBool,
+    streaks: Mutex<HashMap<String, Streak>>,
     /// The blobs of each container that were written last.
-    written: Arc<Mutex<HashMap<String, Written>>>,
+    written: Mutex<HashMap<String, Written>>,
+    /// When the next write is noted, in milliseconds since it was begun.
+    next_write: AtomicU64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            refused: AtomicBool::default(),
+            streaks: Mutex::default(),
+            written: Mutex::default(),
+            next_write: AtomicU64::default(),
+        }
+    }
 }
 
 /// What came of late from one of them.
@@ -73,10 +97,32 @@ impl Streak {
 }
 
 impl Refusals {
+    /// Are answers of interest? Where nothing was refused yet, names need not be put together for
+    /// each object.
+    pub(super) fn wants_answers(&self) -> bool {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// Is a write of interest now?
+    pub(super) fn wants_write(&self) -> bool {
+        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let due = self.0.next_write.load(Ordering::Relaxed);
+        let next = now.saturating_add(BETWEEN_WRITES.as_millis() as u64);
+        let taken = || {
+            let order = Ordering::Relaxed;
+            self.0.next_write.compare_exchange(due, next, order, order)
+        };
+        now >= due && taken().is_ok()
+    }
+
     /// Notes that `place` answered a request.
     pub(super) fn note_answer(&self, place: &str) {
         let told = {
-            let mut all = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self
+                .0
+                .streaks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             match all.get_mut(place) {
                 Some(streak) => streak.answer(),
                 None => all.entry(place.to_owned()).or_default().answer(),
@@ -89,9 +135,14 @@ impl Refusals {
 
     /// Notes that `place` refused a request for the moment, or did not answer it.
     pub(super) fn note_refusal(&self, place: &str, failure: &Failure) {
+        self.0.refused.store(true, Ordering::Relaxed);
         let now = Instant::now();
         let due = {
-            let mut all = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self
+                .0
+                .streaks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             all.entry(place.to_owned()).or_default().refuse(now)
         };
         if due {
@@ -105,7 +156,11 @@ impl Refusals {
     /// Notes that a blob of a container was written.
     pub(super) fn note_write(&self, container: &str, blob: &str) {
         let now = Instant::now();
-        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .0
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(container) {
             Some(written) => written.note(blob, now),
             None => all.entry(container.to_owned()).or_default().note(blob, now),
@@ -114,7 +169,11 @@ impl Refusals {
 
     /// Was another blob of the container written within the time before now?
     pub(super) fn was_other_written(&self, container: &str, blob: &str, time: Duration) -> bool {
-        let all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self
+            .0
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let written = all.get(container);
         let at = written.and_then(|written| written.other_than(blob));
         at.is_some_and(|at| at.elapsed() <= time)

@@ -34,6 +34,9 @@ fn turn(next: Option<Instant>, idle: bool, now: Instant) -> Turn {
 
 /// When a job of which everything is held has its next try; none where anything is not.
 fn next_try(shared: &Shared, spec: &JobSpec) -> Option<Instant> {
+    if !shared.holds.holds_any() && !shared.held_containers.holds_any() {
+        return None;
+    }
     let mut earliest: Option<Instant> = None;
     for root in &spec.roots {
         let bucket = shared.holds.next_try(&root.bucket);

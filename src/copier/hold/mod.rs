@@ -174,6 +174,11 @@ impl Holds {
         }
     }
 
+    /// Is any bucket held?
+    pub(super) fn holds_any(&self) -> bool {
+        self.held.get() > 0
+    }
+
     /// When an object of the bucket has its try; none where it is not held.
     pub(super) fn next_try(&self, bucket: &str) -> Option<Instant> {
         let buckets = self.lock();

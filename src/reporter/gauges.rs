@@ -29,6 +29,8 @@ pub(super) struct JobMessages {
     pub(super) own: u64,
     /// In the queues of all jobs: some may be its own.
     pub(super) common: u64,
+    /// Pages the ledger had accepted of it before that was counted.
+    pub(super) pages: u64,
 }
 
 /// Brings the ledger's metrics up to date.
@@ -43,11 +45,8 @@ pub(super) async fn refresh(
 ) -> Result<Glance> {
     let summaries = ledger.summaries(now_ms).await?;
     show_jobs(metrics, &summaries);
-    let running: Vec<JobId> = summaries
-        .iter()
-        .filter(|summary| summary.status == JobStatus::Running)
-        .map(|summary| summary.job_id.clone())
-        .collect();
+    // A page's messages are published before it is told of: what is counted after this holds them.
+    let running = ledger.with(|ledger| ledger.book().running_pages()).await?;
     let waiting = show_queues(broker, metrics, running).await;
     if let Err(failure) = &waiting {
         tracing::debug!(%failure, "queue depths are not known");
@@ -161,7 +160,7 @@ fn hide_job(metrics: &Metrics, summary: &Summary) {
 async fn show_queues(
     broker: &dyn Broker,
     metrics: &Metrics,
-    running: Vec<JobId>,
+    running: Vec<(JobId, u64)>,
 ) -> Result<Vec<JobMessages>> {
     let mut depths = BTreeMap::from([("copy", 0), ("again", 0), ("wait", 0)]);
     for (name, queue) in [
@@ -173,7 +172,7 @@ async fn show_queues(
     }
     let common = depths["list"] + depths["outcome"];
     let mut waiting = Vec::new();
-    for job in running {
+    for (job, pages) in running {
         let copy = broker.depth(&Queue::Copy(job.clone())).await?.ready;
         let again = broker.depth(&Queue::Again(job.clone())).await?.ready;
         // Those that wait for their time, as of a bucket that is held, are not lost.
@@ -185,6 +184,7 @@ async fn show_queues(
             job,
             own: copy + again + wait,
             common,
+            pages,
         });
     }
     for (name, ready) in depths {

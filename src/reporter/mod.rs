@@ -34,6 +34,7 @@ use crate::job::{JobId, JobSpec};
 use crate::metrics::Metrics;
 use gauges::JobMessages;
 use intake::Intake;
+use ledger::Counted;
 use stall::{Seen, Stalls};
 
 /// How often metrics are refreshed and an outbox that could not be sent is tried again.
@@ -198,14 +199,20 @@ impl Reporter {
         };
         let counts = waiting
             .iter()
-            .map(|one| (one.job.clone(), one.own))
+            .map(|one| {
+                let (messages, pages) = (one.own, one.pages);
+                (one.job.clone(), Counted { messages, pages })
+            })
             .collect();
         self.ledger
             .with(move |ledger| ledger.note_waiting(counts))
             .await?;
         let running: Vec<_> = waiting.iter().map(|one| one.job.clone()).collect();
         told.stalls.keep(&running);
-        for JobMessages { job, own, common } in waiting {
+        for JobMessages {
+            job, own, common, ..
+        } in waiting
+        {
             if let Some(seen) = self.seen(&job, own + common).await?
                 && told.stalls.look(&job, seen, now_ms)
             {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use blobfleet::reporter::ledger::EndingKind;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Tests, TestRunner};
-use simcloud::{ACCOUNT, Config, Object, Quirk};
+use simcloud::{ACCOUNT, Config, Object, OpKind, Quirk};
 
 use crate::harness::World;
 
@@ -155,6 +155,8 @@ async fn what_a_server_does_not_know_is_left_out() {
         Quirk::ChecksumModeRefused,
         Quirk::EncodingTypeRefused,
         Quirk::HeadWithoutLength,
+        Quirk::HeadOfNothing,
+        Quirk::HeadRefused,
         Quirk::WeakEtags,
         Quirk::NoDates,
         Quirk::DatesWithoutZone,
@@ -175,8 +177,13 @@ async fn what_a_server_does_not_know_is_left_out() {
             };
             world.cloud.put_object("odd", &format!("k{number}"), object);
         }
+        world.cloud.put_object("odd", "none", Object::bytes(""));
         let done = world.copy("s3://odd/*", "con").run().await;
         assert_eq!(done.code(), Some(0), "{quirk}: {}", done.stderr);
-        assert_eq!(world.cloud.blobs(ACCOUNT).len(), 20, "{quirk}");
+        assert_eq!(world.cloud.blobs(ACCOUNT).len(), 21, "{quirk}");
+        assert_eq!(done.count("bytes_copied"), 20 * 5, "{quirk}");
+        let heads = world.cloud.refused(OpKind::HeadObject);
+        let once = 2 * 16; // By each object that is under way when it is learned, twice.
+        assert!(heads <= once, "{quirk}: {heads}");
     }
 }

@@ -46,6 +46,17 @@ pub struct Book {
 const NUMBERS: u64 = 1 << 20;
 
 impl Book {
+    /// The running jobs, each with the pages that were accepted of it.
+    pub fn running_pages(&self) -> Vec<(JobId, u64)> {
+        let running = self
+            .jobs
+            .iter()
+            .filter(|(_, account)| account.status == JobStatus::Running);
+        running
+            .map(|(job, account)| (job.clone(), account.totals.pages))
+            .collect()
+    }
+
     /// Draws the numbers of the list tasks to come from `random`: a ledger that was restored or
     /// begun anew must not give a number again that messages still under way carry.
     pub fn number_anew(&mut self, random: u64) {

@@ -42,7 +42,16 @@ pub struct Ledger {
     book: Book,
     id: String,
     version: i64,
-    waiting: HashMap<JobId, u64>,
+    waiting: HashMap<JobId, Counted>,
+}
+
+/// How many messages wait in a job's own queues.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// The messages.
+    pub messages: u64,
+    /// Pages the ledger had accepted before they were counted.
+    pub pages: u64,
 }
 
 impl Ledger {
@@ -97,14 +106,16 @@ impl Ledger {
     }
 
     /// Notes how many messages wait in each running job's own queues.
-    pub fn note_waiting(&mut self, waiting: HashMap<JobId, u64>) {
+    pub fn note_waiting(&mut self, waiting: HashMap<JobId, Counted>) {
         self.waiting = waiting;
     }
 
     /// How many messages wait in a job's own queues, as they were counted last; none where they
-    /// were not yet.
+    /// were not yet, or where the messages of a page may have come since none were found.
     pub fn waiting(&self, job: &JobId) -> Option<u64> {
-        self.waiting.get(job).copied()
+        let Counted { messages, pages } = *self.waiting.get(job)?;
+        let accepted = self.book.jobs.get(job)?.totals.pages;
+        (messages > 0 || pages == accepted).then_some(messages)
     }
 
     /// Draws the numbers of this process's list tasks; once, before anything is done.

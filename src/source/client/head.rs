@@ -64,7 +64,7 @@ impl ObjectHead {
         archived && !self.restored
     }
 
-    /// Reads an answer's headers; `size` is what is known of the size otherwise.
+    /// Reads an answer's headers; `size` is what is known of the size by other means.
     ///
     /// # Errors
     /// [`Reason::SourceRejected`] where even the size is missing.
@@ -77,7 +77,7 @@ impl ObjectHead {
         };
         let told = get(header::CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
         Ok(Self {
-            size: told.or(size).ok_or_else(no_size)?,
+            size: size.or(told).ok_or_else(no_size)?,
             etag: get("etag").map(|etag| unquoted(&etag)),
             modified: get("last-modified").map_or(UNKNOWN_TIME, |date| time_of(&date)),
             version: get("x-amz-version-id"),

@@ -19,6 +19,8 @@ pub(super) enum Optional {
     MaxBuckets,
     /// Version 2 of ListObjects.
     ListV2,
+    /// HEAD of an object.
+    Head,
 }
 
 impl Optional {
@@ -30,6 +32,7 @@ impl Optional {
             Self::EncodingType => "encoding-type",
             Self::MaxBuckets => "max-buckets",
             Self::ListV2 => "list-type=2",
+            Self::Head => "HEAD",
         }
     }
 }

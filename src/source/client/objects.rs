@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::failure::{Failure, Reason, Result};
 use crate::source::encoding::encode_query;
@@ -17,6 +17,12 @@ use crate::http::Incoming;
 
 /// The longest copy source Azure accepts (Put Block From URL: `x-ms-copy-source`, 2 KiB).
 const LONGEST_URL: usize = 2048;
+
+/// Asks for one byte.
+const FIRST_BYTE: (&str, &str) = ("range", "bytes=0-0");
+
+/// The MD5 of no bytes, as S3 writes it.
+const ETAG_OF_NOTHING: &str = "\"d41d8cd98f00b204e9800998ecf8427e\"";
 
 /// More than a signature adds to a URL beside the session token, in bytes.
 const SIGNATURE: usize = 512;
@@ -47,6 +53,11 @@ impl Source {
             headers: with_sum,
             ..object_call(Method::HEAD, bucket, key)
         };
+        if learned.is_unknown(&bucket.name, Optional::Head)
+            && let Some(head) = self.head_by_get(&call).await?
+        {
+            return Ok(head);
+        }
         let mut answer = self.send(&call).await?;
         if !call.headers.is_empty()
             && self.may_drop(&bucket.name, Optional::ChecksumMode, answer.status)
@@ -75,50 +86,67 @@ impl Source {
                 return self.told(&with_key, &answer).await;
             }
         }
+        let has_no_head = matches!(answer.status.as_u16(), 405 | 501)
+            && self.may_drop(&bucket.name, Optional::Head, answer.status);
+        if has_no_head {
+            let head = self.head_by_get(&call).await?;
+            learned.note(&bucket.name, Optional::Head, head.is_some());
+            if let Some(head) = head {
+                return Ok(head);
+            }
+        }
         let mut error = list::ServiceError::default();
-        if matches!(answer.status.as_u16(), 400 | 401 | 403) {
+        if has_no_head || matches!(answer.status.as_u16(), 400 | 401 | 403) {
             error = self.explanation(&call).await;
         }
         Err(self.refused(&call, &answer, error))
     }
 
-    /// What a HEAD tells. Its length may be missing (RFC 9110, 9.3.2): then one byte is asked for,
-    /// whose answer tells of how many it is.
+    /// What a HEAD tells. Its length may be missing (RFC 9110, 9.3.2), or said to be 0 of every
+    /// object: then one byte is asked for, whose answer tells of how many it is.
     async fn told(&self, head: &Call<'_>, answer: &Answer) -> Result<ObjectHead> {
-        if answer.headers.contains_key(http::header::CONTENT_LENGTH) {
-            return ObjectHead::read(&answer.headers, None).map_err(|failure| head.about(&failure));
+        let size = match self.is_size_told(&answer.headers) {
+            true => None,
+            false => size_of(&self.begin_get(head, &[FIRST_BYTE]).await?),
+        };
+        ObjectHead::read(&answer.headers, size).map_err(|failure| head.about(&failure))
+    }
+
+    fn is_size_told(&self, headers: &HeaderMap) -> bool {
+        let Some(length) = headers.get(http::header::CONTENT_LENGTH) else {
+            return false;
+        };
+        let etag = headers.get(http::header::ETAG);
+        let is_of_nothing = etag.is_some_and(|etag| etag == ETAG_OF_NOTHING);
+        length != "0" || self.is_amazon() || is_of_nothing
+    }
+
+    /// The same from a GET, at a server that knows no HEAD; none where that is refused too.
+    async fn head_by_get(&self, head: &Call<'_>) -> Result<Option<ObjectHead>> {
+        let mut answer = self.begin_get(head, &[FIRST_BYTE]).await?;
+        let size = size_of(&answer);
+        if answer.status == StatusCode::RANGE_NOT_SATISFIABLE {
+            // Of an error's headers none are the object's.
+            answer = self.begin_get(head, &[]).await?;
         }
-        let headers: Vec<_> = [("range", "bytes=0-0")]
-            .into_iter()
-            .chain(
-                head.headers
-                    .iter()
-                    .copied()
-                    .filter(|header| *header != CHECKSUM),
-            )
-            .collect();
+        if !answer.status.is_success() {
+            return Ok(None);
+        }
+        let read = ObjectHead::read(&answer.headers, size);
+        read.map(Some).map_err(|failure| head.about(&failure))
+    }
+
+    /// Begins a GET of what a HEAD was asked of.
+    async fn begin_get(&self, head: &Call<'_>, more: &[(&'static str, &str)]) -> Result<Incoming> {
+        let shown = head.headers.iter().filter(|header| **header != CHECKSUM);
+        let headers: Vec<_> = more.iter().chain(shown).copied().collect();
         let get = Call {
             method: Method::GET,
             headers: &headers,
             ..*head
         };
-        let (byte, _) = self.begin(&get, super::TIMEOUT).await?;
-        let total = byte
-            .headers
-            .get(http::header::CONTENT_RANGE)
-            .and_then(|range| range.to_str().ok())
-            .and_then(|range| range.rsplit_once('/'))
-            .and_then(|(_, total)| total.trim().parse().ok());
-        let whole = byte
-            .headers
-            .get(http::header::CONTENT_LENGTH)
-            .filter(|_| byte.status == http::StatusCode::OK)
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse().ok());
-        // Nothing of nothing can be given.
-        let none = (byte.status == http::StatusCode::RANGE_NOT_SATISFIABLE).then_some(0);
-        let size = total.or(whole).or(none);
-        ObjectHead::read(&answer.headers, size).map_err(|failure| head.about(&failure))
+        let (answer, _) = self.begin(&get, super::TIMEOUT).await?;
+        Ok(answer)
     }
 
     /// The error that a GET of the first byte is refused with; empty if there is none to be had.
@@ -331,6 +359,20 @@ impl Source {
             ));
         }
         Ok(signed)
+    }
+}
+
+/// Of how many bytes the object is whose first one was asked for.
+fn size_of(answer: &Incoming) -> Option<u64> {
+    let text = |name| answer.headers.get(name)?.to_str().ok();
+    match answer.status {
+        StatusCode::OK => text(http::header::CONTENT_LENGTH)?.parse().ok(),
+        // Nothing of nothing can be given.
+        StatusCode::RANGE_NOT_SATISFIABLE => Some(0),
+        _ => {
+            let (_, total) = text(http::header::CONTENT_RANGE)?.rsplit_once('/')?;
+            total.trim().parse().ok()
+        }
     }
 }
 

@@ -269,6 +269,16 @@ async fn objects_are_told_and_read_in_ways_of_their_own() {
     let cloud = odd(Quirk::HeadWithoutLength).await;
     let head = ask(&cloud, "HEAD", "/photos/latin", &[]).await;
     assert_eq!((head.status, head.header("content-length")), (200, None));
+    let cloud = odd(Quirk::HeadOfNothing).await;
+    let head = ask(&cloud, "HEAD", "/photos/latin", &[]).await;
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("0"))
+    );
+    let cloud = odd(Quirk::HeadRefused).await;
+    let head = ask(&cloud, "HEAD", "/photos/latin", &[]).await;
+    assert_eq!(head.status, 405);
+    assert_eq!(get(&cloud, "/photos/latin").await.text(), "hello");
     let cloud = odd(Quirk::NullVersions).await;
     let named = get(&cloud, "/photos/latin?versionId=null").await;
     assert_eq!(

@@ -62,6 +62,10 @@ pub enum Quirk {
     NoSizes,
     /// HEAD tells no length (R2, NetApp).
     HeadWithoutLength,
+    /// HEAD tells a length of 0 whatever the object's.
+    HeadOfNothing,
+    /// 405 for HEAD of an object.
+    HeadRefused,
     /// ETags are weak: `W/"…"`.
     WeakEtags,
     /// ETags have 32 hexadecimal digits and are no MD5.
@@ -113,6 +117,8 @@ pub const QUIRKS: &[(Quirk, &str)] = &[
     (Quirk::NoDates, "no-dates"),
     (Quirk::NoSizes, "no-sizes"),
     (Quirk::HeadWithoutLength, "head-without-length"),
+    (Quirk::HeadOfNothing, "head-of-nothing"),
+    (Quirk::HeadRefused, "head-refused"),
     (Quirk::WeakEtags, "weak-etags"),
     (Quirk::EtagsNoMd5, "etags-no-md5"),
     (Quirk::IgnoresRange, "ignores-range"),
@@ -227,6 +233,10 @@ impl Quirks {
                 let message = format!("{name} is not known to this server");
                 return Err(Refusal::new(status, code, message));
             }
+        }
+        if self.has(Quirk::HeadRefused) && kind == OpKind::HeadObject {
+            let message = "The specified method is not allowed against this resource.";
+            return Err(Refusal::new(405, "MethodNotAllowed", message));
         }
         let asks_for_objects = !matches!(kind, OpKind::HeadBucket | OpKind::ListBuckets);
         if self.has(Quirk::RequesterPays) && asks_for_objects && !has("x-amz-request-payer") {

@@ -245,3 +245,26 @@ fn a_job_whose_account_contradicts_itself_ends_with_errors() {
     assert_eq!((now.totals.copied, now.totals.listed), (5, 5));
     assert_eq!(now.status, JobStatus::CompletedWithErrors);
 }
+
+#[test]
+fn that_nothing_waited_is_believed_until_another_page_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.submit(&spec(), 1).unwrap();
+    let job = JobId::new(JOB);
+    let counted = |messages, pages| HashMap::from([(job.clone(), Counted { messages, pages })]);
+    assert_eq!(ledger.waiting(&job), None);
+    ledger.note_waiting(counted(0, 0));
+    assert_eq!(ledger.waiting(&job), Some(0));
+    ledger.fold(vec![page(0, 1, 3, 0, 0)], 2).unwrap();
+    assert_eq!(
+        ledger.waiting(&job),
+        None,
+        "its messages may have come since"
+    );
+    assert_eq!(ledger.book().running_pages(), [(job.clone(), 1)]);
+    ledger.note_waiting(counted(3, 0));
+    assert_eq!(ledger.waiting(&job), Some(3));
+    ledger.note_waiting(counted(0, 1));
+    assert_eq!(ledger.waiting(&job), Some(0));
+}

@@ -81,8 +81,8 @@ pub(crate) fn read(
         start: 0,
         end: length,
     });
-    if !(head && quirks.has(Quirk::HeadWithoutLength)) {
-        set(headers, "content-length", &(end - start).to_string());
+    if let Some(length) = told_length(end - start, head, quirks) {
+        set(headers, "content-length", &length.to_string());
     }
     if !whole {
         let text = format!("bytes {start}-{}/{length}", end - 1);
@@ -93,6 +93,15 @@ pub(crate) fn read(
         *response.body_mut() = Body::range(object.content.clone(), start, end);
     }
     Ok(response)
+}
+
+/// The length as this server tells it.
+fn told_length(length: u64, head: bool, quirks: &Quirks) -> Option<u64> {
+    if head && quirks.has(Quirk::HeadWithoutLength) {
+        return None;
+    }
+    let is_hidden = head && quirks.has(Quirk::HeadOfNothing);
+    Some(if is_hidden { 0 } else { length })
 }
 
 /// The ETag with its quotes, as this server tells it.

@@ -11,7 +11,7 @@ use simcloud::{ACCOUNT, Config, Object, OpKind, Quirk};
 use crate::harness::World;
 
 /// What may go together in one server.
-const QUIRKS: [Quirk; 11] = [
+const QUIRKS: [Quirk; 12] = [
     Quirk::ListV1Only,
     Quirk::Unsorted,
     Quirk::EmptyPages,
@@ -23,6 +23,7 @@ const QUIRKS: [Quirk; 11] = [
     Quirk::HttpDates,
     Quirk::NoSizes,
     Quirk::OptionalAttributesRefused,
+    Quirk::TokensExpire,
 ];
 
 const KEYS: [&str; 24] = [
@@ -32,9 +33,21 @@ const KEYS: [&str; 24] = [
 
 fn quirks() -> impl Strategy<Value = Vec<Quirk>> {
     let some = proptest::sample::subsequence(QUIRKS.to_vec(), 0..4);
-    some.prop_filter("a key is encoded or not", |quirks| {
-        !(quirks.contains(&Quirk::EncodingTypeUnsaid) && quirks.contains(&Quirk::NeverEncodes))
-    })
+    some.prop_filter(
+        "a key is encoded or not, and a listing can be gone on with",
+        |quirks| {
+            let has = |quirk| quirks.contains(&quirk);
+            let both_ways = has(Quirk::EncodingTypeUnsaid) && has(Quirk::NeverEncodes);
+            // Also what was in order by chance until the token was refused: nobody can tell.
+            let by_token_alone = [
+                Quirk::Unsorted,
+                Quirk::EmptyPages,
+                Quirk::RepeatsAtEdge,
+                Quirk::StartAfterIncluded,
+            ];
+            !both_ways && !(has(Quirk::TokensExpire) && by_token_alone.into_iter().any(has))
+        },
+    )
 }
 
 async fn copy_from(quirks: &[Quirk], keys: &[&str], page: usize) {
@@ -65,14 +78,21 @@ async fn copy_from(quirks: &[Quirk], keys: &[&str], page: usize) {
         assert_eq!(done.count("objects_listed"), keys.len() as u64, "{name}");
         return;
     }
+    let no_form =
+        quirks.contains(&Quirk::NeverEncodes) || quirks.contains(&Quirk::EncodingTypeUnsaid);
+    if done.stderr.starts_with("blobfleet: GET s3://odd: ") {
+        assert!(no_form, "{name}: nothing was begun: {}", done.stderr);
+        assert_eq!(copied, BTreeSet::new(), "{name}");
+        return;
+    }
     // Only an unsorted listing without a cursor cannot be gone on with, and a key of which nobody
     // can tell how it is written fails by itself.
     let failed = world.endings(&done, EndingKind::Failed);
-    let no_cursor = quirks.contains(&Quirk::Unsorted) && quirks.contains(&Quirk::ListV1Only);
-    let no_form =
-        quirks.contains(&Quirk::NeverEncodes) || quirks.contains(&Quirk::EncodingTypeUnsaid);
+    let has = |quirk| quirks.contains(&quirk);
+    let no_cursor = has(Quirk::Unsorted) && has(Quirk::ListV1Only);
     assert!(
-        (no_cursor && done.count("ranges_failed") > 0) || (no_form && !failed.is_empty()),
+        ((no_cursor || no_form) && done.count("ranges_failed") > 0)
+            || (no_form && !failed.is_empty()),
         "{name}: {} {failed:?}",
         done.stderr
     );

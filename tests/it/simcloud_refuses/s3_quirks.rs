@@ -99,6 +99,11 @@ async fn optional_headers_and_parameters_are_refused() {
     let cloud = odd(Quirk::EncodingTypeRefused).await;
     assert_eq!(get(&cloud, LIST).await.status, 400);
     assert_eq!(get(&cloud, "/photos?list-type=2").await.status, 200);
+    let cloud = odd(Quirk::TokensExpire).await;
+    let page = get(&cloud, "/photos?list-type=2&max-keys=1").await;
+    let token = &elements(&page, "NextContinuationToken")[0];
+    let next = format!("/photos?list-type=2&continuation-token={token}");
+    assert_eq!(get(&cloud, &next).await.status, 400);
     let cloud = odd(Quirk::MaxBucketsRefused).await;
     assert_eq!(get(&cloud, "/?max-buckets=5").await.status, 400);
     assert_eq!(get(&cloud, "/").await.status, 200);

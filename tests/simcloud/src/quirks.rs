@@ -66,6 +66,8 @@ pub enum Quirk {
     HeadOfNothing,
     /// 405 for HEAD of an object.
     HeadRefused,
+    /// 400 for every continuation token: it has expired.
+    TokensExpire,
     /// ETags are weak: `W/"…"`.
     WeakEtags,
     /// ETags have 32 hexadecimal digits and are no MD5.
@@ -119,6 +121,7 @@ pub const QUIRKS: &[(Quirk, &str)] = &[
     (Quirk::HeadWithoutLength, "head-without-length"),
     (Quirk::HeadOfNothing, "head-of-nothing"),
     (Quirk::HeadRefused, "head-refused"),
+    (Quirk::TokensExpire, "tokens-expire"),
     (Quirk::WeakEtags, "weak-etags"),
     (Quirk::EtagsNoMd5, "etags-no-md5"),
     (Quirk::IgnoresRange, "ignores-range"),
@@ -223,6 +226,7 @@ impl Quirks {
             ),
             (Quirk::EncodingTypeRefused, "encoding-type", 400),
             (Quirk::MaxBucketsRefused, "max-buckets", 400),
+            (Quirk::TokensExpire, "continuation-token", 400),
         ];
         for (quirk, name, status) in unknown {
             if self.has(quirk) && has(name) {

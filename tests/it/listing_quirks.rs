@@ -169,6 +169,25 @@ async fn a_key_that_cannot_be_read_fails_alone() {
     assert!(failed[0].message.contains("caf%E9"), "{failed:?}");
 }
 
+/// Who tells one region and wants another is heard where it refuses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn regions_that_differ_from_call_to_call_are_found_out() {
+    let config = Config {
+        quirks: vec![Quirk::OtherRegionTold],
+        ..Config::default()
+    };
+    let world = World::start(config).await;
+    world.cloud.add_bucket("odd", "eu-west-3");
+    for key in KEYS {
+        let key = key.trim_end_matches('/');
+        world.cloud.put_object("odd", key, Object::bytes("hello"));
+    }
+    let done = world.copy("s3://odd/*", "con").run().await;
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    assert_eq!(world.cloud.blobs(ACCOUNT).len(), KEYS.len());
+    assert_eq!(done.count("bytes_copied"), 5 * KEYS.len() as u64);
+}
+
 /// Optional headers that a server refuses are left out, once for its bucket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_does_not_know_is_left_out() {

@@ -123,12 +123,14 @@ async fn requests_are_refused_whatever_they_ask() {
     let cloud = odd(Quirk::AllObjectsBusy).await;
     assert_eq!(get(&cloud, "/photos/latin").await.status, 503);
     assert_eq!(get(&cloud, LIST).await.status, 200);
-    let cloud = odd(Quirk::RegionUntold).await;
-    let head = ask(&cloud, "HEAD", "/photos", &[]).await;
-    assert_eq!(
-        (head.status, head.header("x-amz-bucket-region")),
-        (200, None)
-    );
+    for (quirk, region) in [
+        (Quirk::RegionUntold, None),
+        (Quirk::OtherRegionTold, Some("elsewhere-1")),
+    ] {
+        let head = ask(&odd(quirk).await, "HEAD", "/photos", &[]).await;
+        let told = head.header("x-amz-bucket-region");
+        assert_eq!((head.status, told), (200, region), "{quirk}");
+    }
 }
 
 #[tokio::test]

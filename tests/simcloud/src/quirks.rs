@@ -29,6 +29,8 @@ pub enum Quirk {
     VirtualHostOnly,
     /// HeadBucket does not tell the region.
     RegionUntold,
+    /// HeadBucket tells another region than the one requests must be signed for.
+    OtherRegionTold,
     /// 503 `SlowDown` for ever for objects whose key holds `unreadable` (MinIO without quorum).
     UnreadableObjects,
     /// 503 for every object.
@@ -103,6 +105,7 @@ pub const QUIRKS: &[(Quirk, &str)] = &[
     (Quirk::RequesterPays, "requester-pays"),
     (Quirk::VirtualHostOnly, "virtual-host-only"),
     (Quirk::RegionUntold, "region-untold"),
+    (Quirk::OtherRegionTold, "other-region-told"),
     (Quirk::UnreadableObjects, "unreadable-objects"),
     (Quirk::AllObjectsBusy, "all-objects-busy"),
     (Quirk::ListV1Only, "list-v1-only"),

@@ -132,6 +132,9 @@ impl Request {
             OpKind::HeadBucket if quirks.has(Quirk::RegionUntold) => {
                 Ok(Response::new(Body::default()))
             }
+            OpKind::HeadBucket if quirks.has(Quirk::OtherRegionTold) => {
+                Ok(region_reply("elsewhere-1"))
+            }
             OpKind::HeadBucket => Ok(region_reply(&bucket.region)),
             OpKind::ListObjects if quirks.list_oddly() => {
                 let most = state.page_keys.load(Ordering::Relaxed);
